@@ -1,0 +1,1 @@
+"""One outside world each; they never import each other."""

@@ -1,0 +1,1 @@
+"""MongoDB: documents.py alone knows field names; leased.py is the one queue mechanism."""
