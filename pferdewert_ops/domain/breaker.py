@@ -71,9 +71,7 @@ def give_back_probe(breaker: Breaker, holder: str) -> Breaker | None:
     """The trial ended without saying anything about the dependency: the next one may go at once."""
     if breaker.mode is not BreakerMode.HALF_OPEN or breaker.probe != holder:
         return None
-    return replace(
-        breaker, mode=BreakerMode.OPEN, generation=breaker.generation + 1, probe=None, probe_until=None
-    )
+    return replace(breaker, mode=BreakerMode.OPEN, generation=breaker.generation + 1, probe=None, probe_until=None)
 
 
 def after_failure(breaker: Breaker, holder: str, now: datetime, limits: BreakerLimits) -> Breaker | None:

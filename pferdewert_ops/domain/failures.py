@@ -98,9 +98,7 @@ POLICIES: dict[ErrorClass, Policy] = {
     ErrorClass.AI_ERROR: Policy(
         attempts=3, wait=_seconds(30), backoff=Backoff.LINEAR, feeds_breaker=True, other_model=True
     ),
-    ErrorClass.NETWORK_ERROR: Policy(
-        attempts=5, wait=_seconds(5), backoff=Backoff.EXPONENTIAL, feeds_breaker=True
-    ),
+    ErrorClass.NETWORK_ERROR: Policy(attempts=5, wait=_seconds(5), backoff=Backoff.EXPONENTIAL, feeds_breaker=True),
     ErrorClass.QUEUE_FULL: Policy(attempts=10, wait=_seconds(30), backoff=Backoff.FIXED),
     ErrorClass.OVERLOADED: Policy(
         attempts=5, wait=_seconds(20), backoff=Backoff.EXPONENTIAL, feeds_breaker=True, other_model=True
