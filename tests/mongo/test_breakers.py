@@ -255,6 +255,23 @@ def test_a_report_that_loses_every_round_says_so(make: MakeBreaker, monkeypatch:
     assert stored(rival).failures == TRIES
 
 
+def test_a_breaker_deleted_meanwhile_starts_anew(
+    make: MakeBreaker, collection: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = make()
+    fail(shared, 2)
+    admission, read = admitted(shared), shared.read
+
+    def deleted_after_this_look() -> tuple[Breaker, datetime]:
+        seen = read()
+        collection.delete_one({"_id": NAME, "failures": 2})
+        return seen
+
+    monkeypatch.setattr(shared, "read", deleted_after_this_look)
+    shared.failed(admission)
+    assert stored(make()) == Breaker(generation=1, failures=1, first_failure_at=stored(make()).first_failure_at)
+
+
 def test_overview_lists_what_has_ever_moved(make: MakeBreaker, collection: Documents) -> None:
     resting = make(LIMITS, name="mail:resend")
     probed = make(AT_ONCE)
