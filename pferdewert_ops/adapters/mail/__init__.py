@@ -1,0 +1,1 @@
+"""Ways to hand a letter over: Resend's HTTP API and SMTP."""
