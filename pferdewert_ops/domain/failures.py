@@ -1,5 +1,6 @@
 """Every way in which an attempt can fail, and what each one means for the job, the breaker and a human."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -125,16 +126,29 @@ POLICIES: dict[ErrorClass, Policy] = {
     # The first loss is usually a deploy or a reboot: run again at once. A job that kills its worker waits ever longer.
     ErrorClass.WORKER_LOST: Policy(attempts=3, wait=timedelta(0), backoff=Backoff.LINEAR),
     ErrorClass.MAIL_REFUSED: Policy(attempts=1, wait=timedelta(0), backoff=Backoff.FIXED, tells_human=True),
-    ErrorClass.MAIL_UNKNOWN: Policy(attempts=5, wait=_seconds(30), backoff=Backoff.EXPONENTIAL),
+    ErrorClass.MAIL_UNKNOWN: Policy(attempts=1, wait=timedelta(0), backoff=Backoff.FIXED, tells_human=True),
     # A bug of ours: a second try may meet other data, a third would only burn money.
     ErrorClass.INTERNAL: Policy(attempts=2, wait=_seconds(60), backoff=Backoff.FIXED, tells_human=True),
+}
+
+# A mail costs nothing to try again and is worth a day of patience: waits grow from half a minute to half an hour.
+_PATIENT = Policy(attempts=40, wait=_seconds(30), backoff=Backoff.EXPONENTIAL)
+MAIL_POLICIES: dict[ErrorClass, Policy] = {
+    **POLICIES,
+    **dict.fromkeys(
+        (ErrorClass.NETWORK_ERROR, ErrorClass.RATE_LIMITED, ErrorClass.QUEUE_FULL, ErrorClass.MAIL_UNKNOWN), _PATIENT
+    ),
 }
 
 WORKER_LOST_STEP = _seconds(30)
 
 
 def wait_before_retry(
-    error_class: ErrorClass, failures_of_class: int, jitter: float, retry_after: timedelta | None = None
+    error_class: ErrorClass,
+    failures_of_class: int,
+    jitter: float,
+    retry_after: timedelta | None = None,
+    policies: Mapping[ErrorClass, Policy] = POLICIES,
 ) -> timedelta:
     """How long the job rests after its n-th failure of this class (n ≥ 1).
 
@@ -142,7 +156,7 @@ def wait_before_retry(
     jobs that failed together does not come back together; fixed and linear ones are spread by a tenth.
     A wait that the other side asked for is a floor.
     """
-    policy = POLICIES[error_class]
+    policy = policies[error_class]
     count = max(1, failures_of_class)
     if error_class is ErrorClass.WORKER_LOST:
         wait = WORKER_LOST_STEP * (count - 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from pferdewert_ops.domain.failures import POLICIES, ErrorClass, wait_before_retry
+from pferdewert_ops.domain.failures import POLICIES, ErrorClass, Policy, wait_before_retry
 
 
 class JobStatus(StrEnum):
@@ -103,21 +103,28 @@ class Release:
 AfterFailure = Retry | GiveUp | Release
 
 
-def after_failure(attempts: Attempts, failure: Failure, *, jitter: float, fallback: bool) -> AfterFailure:
+def after_failure(
+    attempts: Attempts,
+    failure: Failure,
+    *,
+    jitter: float,
+    fallback: bool,
+    policies: Mapping[ErrorClass, Policy] = POLICIES,
+) -> AfterFailure:
     """What becomes of a job whose attempt failed. `fallback`: a second model is configured.
 
     A class that ran out on the primary model starts again on the fallback, where that can help; the sum of all
     attempts never passes the job's limit.
     """
-    policy = POLICIES[failure.error_class]
+    policy = policies[failure.error_class]
     if not policy.spends:
-        return Release(wait=wait_before_retry(failure.error_class, 1, jitter, failure.retry_after))
+        return Release(wait=wait_before_retry(failure.error_class, 1, jitter, failure.retry_after, policies))
     failures = {**attempts.failures, failure.error_class: attempts.failures.get(failure.error_class, 0) + 1}
     if attempts.spent >= attempts.limit:
         return GiveUp(failures=failures)
     count = failures[failure.error_class]
     if count < policy.attempts:
-        wait = wait_before_retry(failure.error_class, count, jitter, failure.retry_after)
+        wait = wait_before_retry(failure.error_class, count, jitter, failure.retry_after, policies)
         return Retry(wait=wait, failures=failures, stage=attempts.stage)
     if fallback and policy.other_model and attempts.stage is Stage.PRIMARY:
         return Retry(wait=timedelta(0), failures={}, stage=Stage.FALLBACK)

@@ -1,0 +1,246 @@
+"""The only file that knows field names: the shop's to the letter, ours beside them, and how both become our values."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from pferdewert_ops.domain.answers import (
+    DeliveredCertificate,
+    DeliveredText,
+    delivered_certificate,
+    delivered_text,
+)
+from pferdewert_ops.domain.failures import ErrorClass
+from pferdewert_ops.domain.jobs import DEFAULT_MAX_ATTEMPTS, Attempts, CancelReason, JobStatus, Stage
+from pferdewert_ops.domain.letters import MailKind, usable_address
+from pferdewert_ops.domain.orders import Delivery, JobView, MailStatus, OrderView, Payment
+from pferdewert_ops.domain.products import WERTGUTACHTEN, Product, ProductKey
+
+Document = dict[str, Any]
+
+JOBS = "evaluation_jobs"
+MAILS = "mail_outbox"
+ORDERS = "ops_orders"
+SETTINGS = "ops_settings"
+WORKERS = "ops_workers"
+FINDINGS = "ops_findings"
+AUDIT = "ops_audit"
+SPEND = "ops_spend"
+SLOTS = "ops_slots"
+BREAKERS = "ops_breakers"
+
+# What a look at an order needs of its document. The result itself can be long: its head tells a placeholder, a blank
+# and a text apart, so a pass over many orders reads no more than that.
+RESULT_HEAD = 200
+ORDER_FIELDS = (
+    "status",
+    "erstellt",
+    "paymentStatus",
+    "paidAt",
+    "refundedAt",
+    "completedAt",
+    "jobId",
+    "customer_email",
+    "customer_name",
+    "stripeSessionId",
+    "user_country",
+    "land",
+    "ai_model",
+)
+
+
+def shop_id(text: str) -> Any:
+    """The `_id` that an order or job id means: an ObjectId where it can be one."""
+    return ObjectId(text) if ObjectId.is_valid(text) and len(text) == 24 else text
+
+
+def both_ids(ids: Sequence[str]) -> list[Any]:
+    """References between the shop's documents are ObjectIds or their text, depending on who wrote them."""
+    return [value for text in ids for value in {shop_id(text), text}]
+
+
+def id_from_time(moment: datetime) -> ObjectId:
+    return ObjectId.from_datetime(moment)
+
+
+def order_projection(product: Product) -> Document:
+    """The stages that reduce an order to what `order_view` needs."""
+    result: Any = f"${product.result_field}"
+    if product.key is not ProductKey.WERTGUTACHTEN:
+        trimmed = {"$substrCP": [{"$trim": {"input": result}}, 0, RESULT_HEAD]}
+        result = {"$cond": [{"$eq": [{"$type": result}, "string"]}, trimmed, {"$type": result}]}
+        kind: Any = {"$type": f"${product.result_field}"}
+    else:
+        kind = "object"
+    return {**dict.fromkeys(ORDER_FIELDS, 1), "result_kind": kind, product.result_field: result}
+
+
+def created_at(document: Mapping[str, Any]) -> datetime:
+    """When checkout wrote the order: `erstellt`, else the time in its id, else the beginning of time."""
+    stored = document.get("erstellt")
+    if isinstance(stored, datetime):
+        return stored if stored.tzinfo else stored.replace(tzinfo=UTC)
+    identity = document.get("_id")
+    return identity.generation_time if isinstance(identity, ObjectId) else datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def payment_of(document: Mapping[str, Any]) -> Payment:
+    """The document's payment status; a word that nobody knows is UNKNOWN, never a guess."""
+    if document.get("refundedAt") is not None:
+        return Payment.REFUNDED
+    word = document.get("paymentStatus")
+    return Payment(word) if isinstance(word, str) and word in Payment else Payment.UNKNOWN
+
+
+def has_valid_result(product: Product, document: Mapping[str, Any]) -> bool:
+    """Whether the customer's page has something to show that is no placeholder (of a full or a reduced document)."""
+    value = document.get(product.result_field)
+    if product.key is ProductKey.WERTGUTACHTEN:
+        return delivered_certificate(value) is DeliveredCertificate.VALID
+    if document.get("result_kind", "string") != "string":
+        return False
+    return delivered_text(value) is DeliveredText.VALID
+
+
+def delivery_of(product: Product, document: Mapping[str, Any], job: Mapping[str, Any] | None) -> Delivery:
+    """Whose valid result the order shows. Ours carries our job's id and its very time of completion."""
+    if not has_valid_result(product, document):
+        return Delivery.NONE
+    if job is None or job.get("completedAt") is None:
+        return Delivery.OTHERS
+    ours = str(document.get("jobId")) == str(job["_id"]) and document.get("completedAt") == job["completedAt"]
+    return Delivery.OURS if ours else Delivery.OTHERS
+
+
+def order_view(
+    product: Product,
+    document: Mapping[str, Any],
+    *,
+    job: Mapping[str, Any] | None,
+    mails: Mapping[MailKind, Mapping[str, Any]],
+    record: Mapping[str, Any] | None,
+    horizon: datetime,
+) -> OrderView:
+    """One order from every side. `record` is what our passes know of it (`ops_orders`)."""
+    created = created_at(document)
+    adopted = record is not None and record.get("takenInAt") is not None
+    return OrderView(
+        order_id=str(document["_id"]),
+        product=product.key,
+        created_at=created,
+        taken_in=adopted or created >= horizon,
+        payment=payment_of(document),
+        paid_at=_moment(document.get("paidAt")),
+        delivery=delivery_of(product, document, job),
+        job=None if job is None else job_view(job),
+        result_mail=_mail_status(mails.get(MailKind.RESULT)),
+        delay_mail=_mail_status(mails.get(MailKind.DELAY)),
+        has_address=usable_address(document.get("customer_email")) is not None,
+    )
+
+
+def job_view(job: Mapping[str, Any]) -> JobView:
+    reason = job.get("cancelReason")
+    return JobView(
+        id=str(job["_id"]),
+        status=job_status(job),
+        paid=job.get("paid") is True,
+        cancel_reason=CancelReason(reason) if reason in tuple(CancelReason) else None,
+    )
+
+
+def job_status(job: Mapping[str, Any]) -> JobStatus:
+    """The job's state; a word that nobody knows counts as failed, which a human is told of."""
+    word = job.get("status")
+    return JobStatus(word) if isinstance(word, str) and word in JobStatus else JobStatus.FAILED
+
+
+def _mail_status(mail: Mapping[str, Any] | None) -> MailStatus | None:
+    if mail is None:
+        return None
+    word = mail.get("status")
+    return MailStatus(word) if isinstance(word, str) and word in MailStatus else MailStatus.UNCERTAIN
+
+
+def _moment(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+# --- jobs --------------------------------------------------------------------------------------------------------
+
+
+def surviving_job(jobs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of several jobs for one order the one that counts: finished before running before waiting, the older first."""
+    order = {
+        JobStatus.COMPLETED: 0,
+        JobStatus.PROCESSING: 1,
+        JobStatus.PENDING: 2,
+        JobStatus.FAILED: 3,
+        JobStatus.CANCELLED: 4,
+    }
+    return min(jobs, key=lambda job: (order[job_status(job)], job_created_at(job), str(job["_id"])), default=None)
+
+
+def job_created_at(job: Mapping[str, Any]) -> datetime:
+    """When the job was inserted: by its own record, else by its id."""
+    stored = job.get("createdAt")
+    if isinstance(stored, datetime):
+        return stored
+    identity = job.get("_id")
+    return identity.generation_time if isinstance(identity, ObjectId) else datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def new_job(order: Mapping[str, Any], product: Product, now: datetime) -> Document:
+    """A job of our own, with the order's `_id` as its own, so that one order can never get two of them."""
+    return {
+        "_id": order["_id"],
+        "bewertungId": order["_id"],
+        "product": product.key.value,
+        "status": JobStatus.PENDING.value,
+        "priority": "normal",
+        "paid": payment_of(order) is Payment.PAID,
+        "attempts": 0,
+        "maxAttempts": DEFAULT_MAX_ATTEMPTS,
+        "failures": {},
+        "stage": Stage.PRIMARY.value,
+        "fence": 0,
+        "createdAt": now,
+    }
+
+
+def adoption(job: Mapping[str, Any], order: Mapping[str, Any], product: Product) -> Document:
+    """What a job that the shop inserted lacks, and its figures made usable."""
+    limit = job.get("maxAttempts")
+    usable = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
+    attempts = job.get("attempts")
+    return {
+        "status": JobStatus.PENDING.value,
+        "product": product.key.value,
+        "paid": payment_of(order) is Payment.PAID,
+        "attempts": attempts if isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0 else 0,
+        "maxAttempts": limit if usable else DEFAULT_MAX_ATTEMPTS,
+        "failures": {},
+        "stage": Stage.PRIMARY.value,
+        "fence": 0,
+    }
+
+
+def attempts_of(job: Mapping[str, Any]) -> Attempts:
+    failures = job.get("failures")
+    counted = failures if isinstance(failures, Mapping) else {}
+    return Attempts(
+        spent=int(job.get("attempts", 0)),
+        limit=int(job.get("maxAttempts", DEFAULT_MAX_ATTEMPTS)),
+        failures={ErrorClass(word): int(count) for word, count in counted.items() if word in tuple(ErrorClass)},
+        stage=Stage.FALLBACK if job.get("stage") == Stage.FALLBACK else Stage.PRIMARY,
+    )
+
+
+def milliseconds(span: timedelta) -> int:
+    return round(span.total_seconds() * 1000)
+
+
+def product_with_certificate(product: Product) -> bool:
+    return product is WERTGUTACHTEN

@@ -1,0 +1,106 @@
+"""What a worker does besides its queues: rescue, adopt, survey, promote. Any number of workers may."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
+from pferdewert_ops.adapters.mongo.mail_outbox import MailQueue
+from pferdewert_ops.adapters.mongo.workers import Workers
+from pferdewert_ops.adapters.system import Identity, is_dead
+from pferdewert_ops.domain.failures import MAIL_POLICIES, POLICIES, ErrorClass, Policy
+from pferdewert_ops.domain.jobs import Attempts, Failure, after_failure
+from pferdewert_ops.operations.ports import Unsuccessful
+from pferdewert_ops.operations.survey import SurveyReport
+from pferdewert_ops.wiring import Shop
+
+RESCUED_AT_ONCE = 100
+LOST = Failure(error_class=ErrorClass.WORKER_LOST, code="lease_expired")
+
+
+class Chores:
+    """The chores of one worker. `report` is the last survey's, for the exit code of a draining worker."""
+
+    def __init__(
+        self,
+        shop: Shop,
+        *,
+        evaluation: EvaluationQueue,
+        mail: MailQueue,
+        workers: Workers,
+        on_median: Callable[[float | None], None],
+    ) -> None:
+        self._shop = shop
+        self._evaluation = evaluation
+        self._mail = mail
+        self._workers = workers
+        self._on_median = on_median
+        self.report: SurveyReport | None = None
+
+    def rescue(self) -> bool:
+        """Take back what dead workers held: at once where they certainly are dead, else when the lease ran out."""
+        for holder in self._workers.bury(self._is_dead):
+            ended = sum(queue.leased.expire_holder(holder) for queue in (self._evaluation, self._mail))
+            self._workers.buried(holder)
+            self._shop.tell("worker_lost", worker=holder, leases=ended)
+        return self._take_back(self._evaluation, POLICIES) + self._take_back(self._mail, MAIL_POLICIES) > 0
+
+    def _is_dead(self, worker: dict[str, Any]) -> bool:
+        return is_dead(Identity(**worker), self._shop.identity)
+
+    def _take_back(self, queue: Any, policies: dict[ErrorClass, Policy]) -> int:
+        fallback = self._shop.models.fallback is not None and policies is POLICIES
+        outcomes = [
+            (item, Unsuccessful(failure=LOST, after=_after_loss(item.attempts, policies, fallback=fallback)))
+            for item in queue.expired(RESCUED_AT_ONCE)
+        ]
+        if not outcomes:
+            return 0
+        others = queue.settle(outcomes, expired=True)
+        for item, _ in outcomes:
+            if item.id not in others:
+                self._shop.tell("lease_expired", queue=queue.name, job=item.id, fence=item.fence)
+        if queue is self._evaluation:
+            for item, _ in outcomes:
+                self._shop.advance.order(item.order_id)
+        self.promote()
+        return len(outcomes) - len(others)
+
+    def adopt(self) -> bool:
+        """Take over the jobs that the shop itself inserted since the horizon."""
+        adopted, orphans = self._shop.jobs.adopt(self._shop.horizon)
+        self._shop.orders.remember(adopted)
+        for job_id in orphans:
+            if self._shop.findings.open("job_without_order", job_id, "no order has this id"):
+                self._shop.tell("job_without_order", job=job_id)
+        for order_id in adopted:
+            self._shop.tell("adopted", order=order_id)
+            self._shop.advance.order(order_id)
+        if adopted:
+            self.promote()
+        return bool(adopted)
+
+    def survey(self, stop: Callable[[], bool]) -> bool:
+        """Look at all orders after the horizon; one worker of the fleet does it at a time."""
+        self._on_median(self._shop.jobs.median_seconds())
+        if self.report is not None and not self._shop.fleet.take_tick("survey", self._shop.settings.survey_every):
+            return False
+        report = self._shop.survey.run(self._shop.horizon, stop)
+        if report.held_back and (self.report is None or self.report.held_back != report.held_back):
+            self._shop.tell("intake_refused", orders=report.held_back, most=self._shop.settings.intake_guard)
+        self.report = report
+        return report.moved > 0
+
+    def promote(self) -> bool:
+        """Rank what is due."""
+        return self._evaluation.leased.promote() + self._mail.leased.promote() > 0
+
+    def paid(self, order_id: str) -> None:
+        """An order's payment status changed just now."""
+        if self._shop.orders.look([order_id]):
+            self._shop.orders.remember([order_id])
+            self._shop.advance.order(order_id)
+
+
+def _after_loss(attempts: Attempts, policies: dict[ErrorClass, Policy], *, fallback: bool) -> Any:
+    return after_failure(attempts, LOST, jitter=random.random(), fallback=fallback, policies=policies)

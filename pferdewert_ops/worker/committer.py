@@ -1,0 +1,67 @@
+"""The committer: outcomes of a lane are written in batches of whatever gathered during the last write."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from pymongo.errors import PyMongoError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+MOST = 500  # outcomes in one write: more gain nothing
+AGAIN = 0.5  # seconds until a write that failed is tried again: about an election's length, twice over
+
+
+class Committer(Generic[Item, Outcome]):
+    """One thread that settles outcomes. A database that is away only delays them: paid for, they are never dropped."""
+
+    def __init__(
+        self,
+        settle: Callable[[Sequence[tuple[Item, Outcome]]], set[str]],
+        on_settled: Callable[[Item, Outcome, bool], None],
+        identity: Callable[[Item], str],
+        tell: Callable[..., None],
+    ) -> None:
+        self._settle = settle
+        self._on_settled = on_settled
+        self._identity = identity
+        self._tell = tell
+        self._waiting: list[tuple[Item, Outcome]] = []
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Write what is left, for at most `seconds`."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(seconds)
+
+    def add(self, item: Item, outcome: Outcome) -> None:
+        with self._changed:
+            self._waiting.append((item, outcome))
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._stop.is_set())
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            if not batch:
+                return
+            lost = self._write(batch)
+            for item, outcome in batch:
+                self._on_settled(item, outcome, self._identity(item) in lost)
+
+    def _write(self, batch: Sequence[tuple[Item, Outcome]]) -> set[str]:
+        while True:
+            try:
+                return self._settle(batch)
+            except PyMongoError as error:
+                self._tell("settle_failed", error=type(error).__name__, outcomes=len(batch))
+                threading.Event().wait(AGAIN)

@@ -1,0 +1,73 @@
+"""Hints: one change stream per process says that something may be worth a look. Losing every one costs time only."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+# How long one wait for changes lasts before the thread looks whether it should stop.
+AWAIT_MS = 500
+# After an error: the stream is only a hint, and polling goes on meanwhile.
+AGAIN = 1.0
+
+
+class Hints:
+    """Calls `on_change(collection name, order or document id)` for what may have become claimable or owed."""
+
+    def __init__(
+        self,
+        database: Database[dict[str, Any]],
+        *,
+        queues: list[str],
+        orders: list[str],
+        on_change: Callable[[str, Any], None],
+        tell: Callable[..., None],
+    ) -> None:
+        self._database = database
+        self._on_change = on_change
+        self._tell = tell
+        self._stop = threading.Event()
+        self._listening = threading.Event()
+        self._pipeline: list[dict[str, Any]] = [
+            {
+                "$match": {
+                    "$or": [
+                        {"ns.coll": {"$in": queues}, "operationType": "insert"},
+                        {"ns.coll": {"$in": queues}, "updateDescription.updatedFields.status": "pending"},
+                        {"ns.coll": {"$in": queues}, "updateDescription.removedFields": "rank"},
+                        {
+                            "ns.coll": {"$in": orders},
+                            "updateDescription.updatedFields.paymentStatus": {"$exists": True},
+                        },
+                        {"ns.coll": "ops_settings", "operationType": "delete"},
+                    ]
+                }
+            },
+            {"$project": {"ns": 1, "documentKey": 1, "operationType": 1}},
+        ]
+        self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def wait_listening(self, seconds: float) -> bool:
+        return self._listening.wait(seconds)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._database.watch(self._pipeline, max_await_time_ms=AWAIT_MS) as stream:
+                    self._listening.set()
+                    while not self._stop.is_set():
+                        change = stream.try_next()
+                        if change is not None:
+                            self._on_change(change["ns"]["coll"], change["documentKey"]["_id"])
+            except PyMongoError as error:
+                self._tell("hints_lost", error=type(error).__name__)
+                self._stop.wait(AGAIN)

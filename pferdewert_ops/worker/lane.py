@@ -1,0 +1,241 @@
+"""A lane: one queue served by one process. Claims in batches, handles on threads, settles through the committer."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from pymongo.errors import PyMongoError
+
+from pferdewert_ops.adapters.mongo.leased import Leased, LeasedQueue
+from pferdewert_ops.operations.ports import HandedBack, Watch
+from pferdewert_ops.worker.committer import Committer
+from pferdewert_ops.worker.held import Held, HeldDocuments
+from pferdewert_ops.worker.threads import WorkerThreads
+
+
+class Claimed(Protocol):
+    """What a lane needs to know of a claimed item."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def fence(self) -> int: ...
+    @property
+    def handle(self) -> Any: ...
+
+
+Item = TypeVar("Item", bound=Claimed)
+Outcome = TypeVar("Outcome")
+
+
+class Gate(Protocol):
+    """Says how many free places may be filled now. Told what of that was not used, and when an item ended."""
+
+    def allowance(self, free: int) -> int: ...
+    def unused(self, count: int) -> None: ...
+    def ended(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service(Generic[Item, Outcome]):
+    """What a lane serves: how to claim, handle and settle, and what to do once an outcome is stored.
+
+    `crashed` turns an error of ours into an outcome; `after`, where there is one, runs on a lane thread once that
+    is stored.
+    """
+
+    name: str
+    queue: LeasedQueue
+    gate: Gate
+    claim: Callable[[int], list[Item]]
+    handle: Callable[[Item, Watch], Outcome | HandedBack]
+    settle: Callable[[Sequence[tuple[Item, Outcome | HandedBack]]], set[str]]
+    crashed: Callable[[Item, BaseException], Outcome]
+    after: Callable[[Item, Outcome | HandedBack], None] | None = None
+
+
+class Lane(Generic[Item, Outcome]):
+    """Serves one queue with up to `concurrency` items at a time, until it is told to stop."""
+
+    def __init__(
+        self,
+        service: Service[Item, Outcome],
+        held: HeldDocuments,
+        *,
+        concurrency: int,
+        poll: float,
+        monotonic: Callable[[], float],
+        estimate: Callable[[], float | None],
+        tell: Callable[..., None],
+        most: int | None = None,
+    ) -> None:
+        self.name = service.name
+        self._service = service
+        self._held = held
+        self._concurrency = concurrency
+        self._poll = poll
+        self._monotonic = monotonic
+        self._estimate = estimate
+        self._tell = tell
+        self._left = most
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._fruitless = threading.Event()
+        self._entries: dict[tuple[str, int], _Entry] = {}
+        self._threads = WorkerThreads(concurrency, service.name, self._thread_crashed)
+        self._committer: Committer[Item, Outcome | HandedBack] = Committer(
+            service.settle, self._settled, lambda item: item.id, tell
+        )
+        self._claimer = threading.Thread(target=self._run, name=f"{service.name}-claimer", daemon=True)
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._committer.start()
+        self._claimer.start()
+
+    def wake(self) -> None:
+        """Something may be claimable: look now."""
+        self._fruitless.clear()
+        self._wake.set()
+
+    def close(self) -> None:
+        """Claim no more."""
+        self._closed.set()
+        self._wake.set()
+        if self._claimer.is_alive():
+            self._claimer.join()
+
+    def finish(self, seconds: float) -> None:
+        """Write the last outcomes. Only after the lane is closed and empty."""
+        self._committer.stop(seconds)
+
+    def abandon(self) -> None:
+        """Hand back on behalf of handlers that do not end: their claim still stands, no attempt is spent."""
+        with self._lock:
+            left = list(self._entries.values())
+        if left:
+            self._service.settle([(entry.item, HandedBack()) for entry in left])
+
+    @property
+    def busy(self) -> int:
+        return self._busy
+
+    def is_idle(self) -> bool:
+        """Nothing in hand, and the last look found nothing to claim (or the lane may claim no more)."""
+        return self._busy == 0 and (self._fruitless.is_set() or self._closed.is_set() or self._left == 0)
+
+    # --- claiming --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            self._wake.clear()
+            try:
+                progressed = self._fill()
+            except PyMongoError as error:
+                self._tell("claim_failed", queue=self.name, error=type(error).__name__)
+                progressed = False
+            if not progressed:
+                # Jittered, so that a fleet does not ask in step; a hint or a free place ends the wait at once.
+                self._wake.wait(self._poll * random.uniform(0.75, 1.25))
+
+    def _fill(self) -> bool:
+        free = self._concurrency - self._busy
+        if self._left is not None:
+            free = min(free, self._left)
+        if free <= 0:
+            return False
+        allowed = self._service.gate.allowance(free)
+        if allowed <= 0:
+            if self._busy == 0:
+                self._fruitless.set()
+            return False
+        items: list[Item] = []
+        try:
+            items = self._service.claim(allowed)
+        finally:
+            if len(items) < allowed:
+                self._service.gate.unused(allowed - len(items))
+        if self._left is not None:
+            self._left -= len(items)
+        with self._lock:
+            self._busy += len(items)
+        for item in items:
+            self._begin(item)
+        if not items:
+            self._fruitless.set()
+        return bool(items)
+
+    def _begin(self, item: Item) -> None:
+        leased: Leased = item.handle
+        entry = _Entry(
+            leased=leased,
+            queue=self._service.queue,
+            began=self._monotonic(),
+            monotonic=self._monotonic,
+            estimate=self._estimate,
+            item=item,
+        )
+        with self._lock:
+            self._entries[item.id, item.fence] = entry
+        self._held.add(entry)
+        self._threads.run(lambda: self._handle(item, entry))
+
+    # --- handling --------------------------------------------------------------------------------------------
+
+    def _handle(self, item: Item, entry: Held) -> None:
+        outcome: Outcome | HandedBack
+        try:
+            outcome = self._service.handle(item, entry)
+        except Exception as error:  # noqa: BLE001 - a job ends here: whatever went wrong becomes its outcome
+            self._tell("handler_crashed", queue=self.name, job=item.id, fence=item.fence, error=type(error).__name__)
+            outcome = self._service.crashed(item, error)
+        if entry.lost:
+            self._tell("outcome_dropped", queue=self.name, job=item.id, fence=item.fence)
+            self._release(item, entry)
+        else:
+            self._committer.add(item, outcome)
+
+    def _settled(self, item: Item, outcome: Outcome | HandedBack, lost: bool) -> None:  # noqa: FBT001
+        entry = self._entries[item.id, item.fence]
+        self._held.remove(entry)
+        if lost:
+            self._tell("outcome_lost", queue=self.name, job=item.id, fence=item.fence)
+            self._release(item, entry)
+        elif self._service.after is None:
+            self._release(item, entry)
+        else:
+            self._threads.run(lambda: self._follow_up(item, outcome, entry))
+
+    def _follow_up(self, item: Item, outcome: Outcome | HandedBack, entry: Held) -> None:
+        try:
+            if self._service.after is not None:
+                self._service.after(item, outcome)
+        except Exception as error:  # noqa: BLE001 - the outcome is stored; what is left the next survey does
+            self._tell("follow_up_failed", queue=self.name, job=item.id, error=type(error).__name__)
+        finally:
+            self._release(item, entry)
+
+    def _release(self, item: Item, entry: Held) -> None:
+        self._held.remove(entry)
+        with self._lock:
+            self._entries.pop((item.id, item.fence), None)
+            self._busy -= 1
+        self._service.gate.ended()
+        self._wake.set()
+
+    def _thread_crashed(self, error: BaseException) -> None:
+        self._tell("lane_crashed", queue=self.name, error=type(error).__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry(Held):
+    """A held document with the item that the lane made of it."""
+
+    item: Any = None

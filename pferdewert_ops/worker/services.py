@@ -1,0 +1,131 @@
+"""What the two lanes serve: how each claims, handles, settles and follows up."""
+
+from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
+from pferdewert_ops.adapters.mongo.mail_outbox import MailQueue
+from pferdewert_ops.domain.failures import MAIL_POLICIES, POLICIES, ErrorClass
+from pferdewert_ops.domain.jobs import Failure, GiveUp, after_failure
+from pferdewert_ops.operations.ports import (
+    Cancelled,
+    ClaimedJob,
+    ClaimedMail,
+    Completed,
+    HandedBack,
+    JobOutcome,
+    MailOutcome,
+    MailTransport,
+    Sent,
+    Suppressed,
+    Uncertain,
+    Unsuccessful,
+)
+from pferdewert_ops.wiring import Shop
+from pferdewert_ops.worker.gates import EvaluationGate, LimitsGate
+from pferdewert_ops.worker.lane import Service
+
+
+def evaluation_service(shop: Shop, queue: EvaluationQueue, gate: EvaluationGate) -> Service[ClaimedJob, JobOutcome]:
+    """Evaluate; once the result is stored, deliver and mail, or tell a human."""
+    evaluate = shop.evaluate_order()
+    extended = shop.settings.statuses == "extended"
+
+    def crashed(job: ClaimedJob, error: BaseException) -> JobOutcome:
+        return evaluate.failed(job, Failure(error_class=ErrorClass.INTERNAL, code=type(error).__name__))
+
+    def after(job: ClaimedJob, outcome: JobOutcome) -> None:
+        shop.failpoints.reach("finished")
+        tell_job(shop, job, outcome)
+        if extended:
+            _show_status(shop, job, outcome)
+        if isinstance(outcome, Completed | Cancelled | Unsuccessful):
+            shop.advance.order(job.order_id)
+
+    return Service(
+        name="evaluation",
+        queue=queue.leased,
+        gate=gate,
+        claim=lambda most: queue.claim(most, paid_only=gate.paid_only),
+        handle=evaluate,
+        settle=queue.settle,
+        crashed=crashed,
+        after=after,
+    )
+
+
+def mail_service(
+    shop: Shop, queue: MailQueue, gate: LimitsGate, transport: MailTransport
+) -> Service[ClaimedMail, MailOutcome]:
+    """Send; what needs a person becomes a finding."""
+    send = shop.send_mail(transport)
+
+    def crashed(mail: ClaimedMail, error: BaseException) -> MailOutcome:
+        failure = Failure(error_class=ErrorClass.INTERNAL, code=type(error).__name__)
+        after = after_failure(mail.attempts, failure, jitter=0.5, fallback=False, policies=MAIL_POLICIES)
+        return Unsuccessful(failure=failure, after=after)
+
+    def after(mail: ClaimedMail, outcome: MailOutcome) -> None:
+        shop.failpoints.reach("mail_recorded")
+        tell_mail(shop, mail, outcome)
+
+    return Service(
+        name="mail",
+        queue=queue.leased,
+        gate=gate,
+        claim=queue.claim,
+        handle=send,
+        settle=queue.settle,
+        crashed=crashed,
+        after=after,
+    )
+
+
+def tell_job(shop: Shop, job: ClaimedJob, outcome: JobOutcome) -> None:
+    """One event for one outcome; a failure that a human has to know of at once becomes a finding."""
+    fields = {"job": job.id, "order": job.order_id, "fence": job.fence, "attempt": job.attempts.spent}
+    match outcome:
+        case Completed():
+            shop.tell("evaluated", **fields, seconds=round(outcome.seconds, 1), micro_eur=outcome.cost_micro)
+        case Cancelled():
+            shop.tell("job_cancelled", **fields, reason=outcome.reason.value)
+        case HandedBack():
+            shop.tell("handed_back", **fields)
+        case Unsuccessful():
+            failure = outcome.failure
+            verb = "job_failed" if isinstance(outcome.after, GiveUp) else "attempt_failed"
+            shop.tell(verb, **fields, error_class=failure.error_class.value, code=failure.code)
+            if POLICIES[failure.error_class].tells_human and not isinstance(outcome.after, GiveUp):
+                shop.findings.open(failure.error_class.value, "model", failure.code)
+
+
+def tell_mail(shop: Shop, mail: ClaimedMail, outcome: MailOutcome) -> None:
+    """One event for one outcome."""
+    fields = {"mail": mail.id, "fence": mail.fence, "attempt": mail.attempts.spent}
+    match outcome:
+        case Sent():
+            shop.tell("mail_sent", **fields, transport=outcome.transport)
+        case Uncertain():
+            shop.tell("mail_uncertain", **fields, code=outcome.code)
+            shop.findings.open("mail_uncertain", mail.order_id, outcome.code)
+        case Suppressed():
+            shop.tell("mail_suppressed", **fields, reason=outcome.reason)
+        case HandedBack():
+            shop.tell("mail_handed_back", **fields)
+        case Unsuccessful():
+            failure = outcome.failure
+            gave_up = isinstance(outcome.after, GiveUp)
+            verb = "mail_failed" if gave_up else "mail_attempt_failed"
+            shop.tell(verb, **fields, error_class=failure.error_class.value, code=failure.code)
+            if gave_up:
+                shop.findings.open("mail_failed", mail.order_id, failure.code)
+            elif MAIL_POLICIES[failure.error_class].tells_human:
+                shop.findings.open(failure.error_class.value, "mail", failure.code)
+
+
+def _show_status(shop: Shop, job: ClaimedJob, outcome: JobOutcome) -> None:
+    """The shop's newer words for where an undelivered order stands, where its pages know them."""
+    if not isinstance(outcome, Unsuccessful):
+        return
+    if not isinstance(outcome.after, GiveUp):
+        word = "retry"
+    else:
+        word = "timeout" if outcome.failure.error_class is ErrorClass.AI_TIMEOUT else "fehler"
+    shop.orders.show_status(job.order_id, word)
