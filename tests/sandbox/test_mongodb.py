@@ -172,10 +172,17 @@ def test_a_port_that_is_taken_meanwhile_is_given_up(
 
 
 def test_three_members_elect_and_agree(three: MongoSandbox) -> None:
-    with three.primary().client() as client:
-        states = sorted(m["stateStr"] for m in client.admin.command("replSetGetStatus")["members"])
-    assert states == ["PRIMARY", "SECONDARY", "SECONDARY"]
-    assert len({member.port for member in three.members}) == 3
+    hellos = []
+    for member in three.members:
+        with member.client() as client:
+            hellos.append(client.admin.command("hello"))
+    assert sorted((hello["isWritablePrimary"], hello["secondary"]) for hello in hellos) == [
+        (False, True),
+        (False, True),
+        (True, False),
+    ]
+    assert len({hello["setName"] for hello in hellos}) == 1
+    assert {hello["me"] for hello in hellos} == {member.address for member in three.members}
 
 
 def test_step_down_gives_another_primary(three: MongoSandbox) -> None:
