@@ -50,7 +50,7 @@ class SmtpServer:
             "ssl_context": implicit_tls,
             "tls_context": starttls,
             "require_starttls": starttls is not None,
-            "auth_require_tls": implicit_tls is None,  # aiosmtpd takes nothing but STARTTLS for encryption
+            "auth_require_tls": starttls is not None,  # aiosmtpd knows no other encryption
             "authenticator": None if login is None else _authenticator(*login),
         }
         self._controller: _Controller | None = None

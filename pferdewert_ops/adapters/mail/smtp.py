@@ -18,6 +18,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import parseaddr
 from enum import StrEnum
+from ipaddress import ip_address
 
 from pferdewert_ops.domain.failures import ErrorClass
 from pferdewert_ops.domain.letters import (
@@ -68,8 +69,17 @@ class SmtpAccount:
     def __post_init__(self) -> None:
         if self.login is None:
             return
-        if self.security is SmtpSecurity.NONE or not all(part.isascii() for part in self.login):
-            raise ValueError("an SMTP login needs TLS or STARTTLS, and a user and password in ASCII")
+        if self.security is SmtpSecurity.NONE and not _on_this_machine(self.host):
+            raise ValueError("an SMTP login needs TLS or STARTTLS, save on this machine")
+        if not all(part.isascii() and part.isprintable() for part in self.login):
+            raise ValueError("an SMTP login needs a user and password in ASCII")
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class SmtpTransport:
