@@ -28,10 +28,12 @@ _CLOSING = "*_\"'“”‘’«»‹›)] "
 # What ends with a full stop but ends no sentence: the text was cut behind it.
 _ABBREVIATED = re.compile(
     r"(?:\b(?:z\. ?B|d\. ?h|u\. ?a|i\. ?d\. ?R|ca|inkl|exkl|bzw|ggf|evtl|max|min|mind|vgl|Nr|Dr|St|Tsd|Mio|Kl|sog|Stm)"
-    r"|\b[a-z]|\b[0-9]{1,3})\.$"
+    r"|\b[a-z]|(?<![0-9.'’])[0-9]{1,3})\.$"
 )
+# Bold print that begins and is never closed; the stars of a class (M**, S*) follow a letter and open nothing.
+_BOLD_OPENS = re.compile(r"(?:^|(?<=[\s(]))\*\*(?=\S)")
 # A price range in bold as the last line is whole where its closing marker came.
-_PRICE_LINE = re.compile(r"\*\*[^*]*[0-9][^*]*(?:EUR|Euro|€|CHF|Fr\.|Franken)\*\*$")
+_PRICE_LINE = re.compile(r"\*\*[^*]{0,100}[0-9][^*]{0,20}(?:EUR|Euro|€|CHF|Fr\.|Franken)\*\*$")
 
 
 def is_placeholder(text: str) -> bool:
@@ -68,11 +70,20 @@ def ends_properly(text: str) -> bool:
     paragraph = text.rstrip(BLANKS).rpartition("\n\n")[2]
     last_line = paragraph.rpartition("\n")[2]
     if _PRICE_LINE.match(last_line):
-        return text.count("**") % 2 == 0
+        return True
     end = last_line.rstrip(_CLOSING)
     if last_line.lstrip().startswith(("#", "|")) or not end.endswith((".", "!", "?")):
         return False
     if end.endswith("..") or _ABBREVIATED.search(end):
         return False
-    opened = text.count("**") % 2 == 1 or paragraph.count("(") > paragraph.count(")")
-    return not (opened or paragraph.count("„") > sum(map(paragraph.count, '“”"')))
+    return not _leaves_open(paragraph)
+
+
+def _leaves_open(paragraph: str) -> bool:
+    """Whether a bracket, a quotation or bold print begins in this paragraph and does not end in it."""
+    bold = list(_BOLD_OPENS.finditer(paragraph))
+    return (
+        (bool(bold) and "**" not in paragraph[bold[-1].end() :])
+        or paragraph.count("(") > paragraph.count(")")
+        or paragraph.count("„") > sum(map(paragraph.count, '“”"'))
+    )
