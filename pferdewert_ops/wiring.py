@@ -184,12 +184,12 @@ class Shop:
 
     def evaluator(self) -> Evaluator:
         """The real one. Importing its SDK takes about a second, so only what calls the model asks for this."""
-        from pferdewert_ops.adapters.anthropic_evaluator import AnthropicEvaluator
+        from pferdewert_ops.adapters.anthropic_evaluator import API_URL, AnthropicEvaluator
 
         settings = self.settings
         return AnthropicEvaluator(
             api_key=settings.required_anthropic_api_key,
-            base_url=settings.anthropic_base_url,
+            base_url=settings.anthropic_base_url or API_URL,
             concurrency=settings.concurrency,
         )
 
@@ -216,7 +216,6 @@ class Shop:
             return ResendTransport(
                 api_key=settings.resend_api_key.get_secret_value(),
                 sender=settings.mail_from,
-                operator_sender=settings.operator_from,
                 base_url=settings.resend_base_url or API_URL,
             )
         if settings.mail_provider == "smtp" and settings.smtp_host is not None:
@@ -231,7 +230,7 @@ class Shop:
                 security=SmtpSecurity(settings.smtp_security),
                 login=login,
             )
-            return SmtpTransport(account=account, sender=settings.mail_from, operator_sender=settings.operator_from)
+            return SmtpTransport(account=account, sender=settings.mail_from)
         return None
 
     def send_mail(self, transport: MailTransport) -> SendMail:

@@ -40,7 +40,8 @@ class Committer(Generic[Item, Outcome]):
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
     def add(self, item: Item, outcome: Outcome) -> None:
         with self._changed:

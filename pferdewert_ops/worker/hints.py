@@ -69,5 +69,5 @@ class Hints:
                         if change is not None:
                             self._on_change(change["ns"]["coll"], change["documentKey"]["_id"])
             except PyMongoError as error:
-                self._tell("hints_lost", error=type(error).__name__)
+                self._tell("hints_lost", error=type(error).__name__, code=getattr(error, "code", None))
                 self._stop.wait(AGAIN)

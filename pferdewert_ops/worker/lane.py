@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from pymongo.errors import PyMongoError
@@ -194,7 +195,7 @@ class Lane(Generic[Item, Outcome]):
         try:
             outcome = self._service.handle(item, entry)
         except Exception as error:  # noqa: BLE001 - a job ends here: whatever went wrong becomes its outcome
-            self._tell("handler_crashed", queue=self.name, job=item.id, fence=item.fence, error=type(error).__name__)
+            self._tell("handler_crashed", queue=self.name, job=item.id, fence=item.fence, error=crash_site(error))
             outcome = self._service.crashed(item, error)
         if entry.lost:
             self._tell("outcome_dropped", queue=self.name, job=item.id, fence=item.fence)
@@ -218,7 +219,7 @@ class Lane(Generic[Item, Outcome]):
             if self._service.after is not None:
                 self._service.after(item, outcome)
         except Exception as error:  # noqa: BLE001 - the outcome is stored; what is left the next survey does
-            self._tell("follow_up_failed", queue=self.name, job=item.id, error=type(error).__name__)
+            self._tell("follow_up_failed", queue=self.name, job=item.id, error=crash_site(error))
         finally:
             self._release(item, entry)
 
@@ -231,7 +232,17 @@ class Lane(Generic[Item, Outcome]):
         self._wake.set()
 
     def _thread_crashed(self, error: BaseException) -> None:
-        self._tell("lane_crashed", queue=self.name, error=type(error).__name__)
+        self._tell("lane_crashed", queue=self.name, error=crash_site(error))
+
+
+def crash_site(error: BaseException) -> str:
+    """The type of an error and the line it came from: enough to find it, and none of the values in it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    return f"{type(error).__name__} at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -165,7 +165,7 @@ class SharedBreaker:
             if self._store(before, after):
                 return Change(before=before, after=after)
             longest = min(FIRST_PAUSE_SECONDS * 2**turn, LONGEST_PAUSE_SECONDS)
-            time.sleep(random.uniform(0, longest))  # noqa: S311 - spreads the rounds, hides nothing
+            time.sleep(random.uniform(0, longest))
         raise BreakerContended(self.name)
 
     def _store(self, before: Breaker, after: Breaker) -> bool:

@@ -4,7 +4,6 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
@@ -51,11 +50,7 @@ def open_keeper_client(uri: str) -> MongoClient[Document]:
 
 def database_of(client: MongoClient[Document], name: str) -> Database[Document]:
     """The shop's database, with the write concern that claims, results and money need."""
-    return client.get_database(
-        name,
-        write_concern=WriteConcern("majority", wtimeout=MAJORITY_MS),
-        read_concern=ReadConcern("local"),
-    )
+    return client.get_database(name, write_concern=WriteConcern("majority", wtimeout=MAJORITY_MS))
 
 
 def is_replicated(client: MongoClient[Document]) -> bool:

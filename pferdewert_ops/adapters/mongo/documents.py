@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from bson import ObjectId
 
@@ -16,7 +17,7 @@ from pferdewert_ops.domain.failures import ErrorClass
 from pferdewert_ops.domain.jobs import DEFAULT_MAX_ATTEMPTS, Attempts, CancelReason, JobStatus, Stage
 from pferdewert_ops.domain.letters import MailKind, usable_address
 from pferdewert_ops.domain.orders import Delivery, JobView, MailStatus, OrderView, Payment
-from pferdewert_ops.domain.products import WERTGUTACHTEN, Product, ProductKey
+from pferdewert_ops.domain.products import Product, ProductKey
 
 Document = dict[str, Any]
 
@@ -90,8 +91,7 @@ def payment_of(document: Mapping[str, Any]) -> Payment:
     """The document's payment status; a word that nobody knows is UNKNOWN, never a guess."""
     if document.get("refundedAt") is not None:
         return Payment.REFUNDED
-    word = document.get("paymentStatus")
-    return Payment(word) if isinstance(word, str) and word in Payment else Payment.UNKNOWN
+    return _word(Payment, document.get("paymentStatus")) or Payment.UNKNOWN
 
 
 def has_valid_result(product: Product, document: Mapping[str, Any]) -> bool:
@@ -142,26 +142,31 @@ def order_view(
 
 
 def job_view(job: Mapping[str, Any]) -> JobView:
-    reason = job.get("cancelReason")
     return JobView(
         id=str(job["_id"]),
         status=job_status(job),
         paid=job.get("paid") is True,
-        cancel_reason=CancelReason(reason) if reason in tuple(CancelReason) else None,
+        cancel_reason=_word(CancelReason, job.get("cancelReason")),
     )
 
 
 def job_status(job: Mapping[str, Any]) -> JobStatus:
     """The job's state; a word that nobody knows counts as failed, which a human is told of."""
-    word = job.get("status")
-    return JobStatus(word) if isinstance(word, str) and word in JobStatus else JobStatus.FAILED
+    return _word(JobStatus, job.get("status")) or JobStatus.FAILED
 
 
 def _mail_status(mail: Mapping[str, Any] | None) -> MailStatus | None:
     if mail is None:
         return None
-    word = mail.get("status")
-    return MailStatus(word) if isinstance(word, str) and word in MailStatus else MailStatus.UNCERTAIN
+    return _word(MailStatus, mail.get("status")) or MailStatus.UNCERTAIN
+
+
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def _word(kind: type[Word], value: object) -> Word | None:
+    """The member that a stored word means; None for a word that nobody knows."""
+    return next((member for member in kind if member.value == value), None)
 
 
 def _moment(value: object) -> datetime | None:
@@ -240,7 +245,3 @@ def attempts_of(job: Mapping[str, Any]) -> Attempts:
 
 def milliseconds(span: timedelta) -> int:
     return round(span.total_seconds() * 1000)
-
-
-def product_with_certificate(product: Product) -> bool:
-    return product is WERTGUTACHTEN
