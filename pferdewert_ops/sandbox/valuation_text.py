@@ -4,6 +4,7 @@ The prompt holds `<pferdedaten>` with one `schluessel: wert` line per field, and
 """
 
 import hashlib
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ class PromptData:
     def value(self, *names: str) -> str:
         """The first of these fields that is filled, shortened and free of markup."""
         for name in names:
-            text = re.sub(r"[*#<>`_|]", "", self.fields.get(name, "")).strip()
+            text = re.sub(r"[*#<>`_|]", "", html.unescape(self.fields.get(name, ""))).strip()
             if text:
                 return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE].rsplit(" ", 1)[0] + " …"
         return _NOT_GIVEN
@@ -122,8 +123,6 @@ def _words(data: PromptData, price: str) -> dict[str, str]:
 
 
 _GERMAN = """\
-# Pferdebewertung: {breed}
-
 ## Zusammenfassung
 
 Bewertet wird ein Pferd der Rasse {breed} (Geschlecht: {sex}, Alter: {age}, Stockmaß: {height}). Als Haupteignung \
@@ -140,13 +139,13 @@ Abstammung liegt folgende Angabe vor: {pedigree}. Eine lückenlos belegte Abstam
 bewährten Vorfahren wirkt sich spürbar auf den Preis aus, während eine unbekannte Herkunft vor allem bei jungen \
 Pferden einen Abschlag bedeutet.
 
-## Alter und Exterieur
+## Alter, Exterieur und Stockmaß
 
 Mit der Altersangabe ({age}) lässt sich das Pferd klar einer Käufergruppe zuordnen. Das Stockmaß ({height}) \
 entscheidet mit darüber, für welche Reiter das Pferd infrage kommt. Größen, die einem breiten Kreis von Reitern \
 entgegenkommen, verkaufen sich erfahrungsgemäß schneller und näher am oberen Ende der Spanne.
 
-## Ausbildung und Eignung
+## Ausbildung, Erfolge und Eignung
 
 Zum Stand der Ausbildung wurde angegeben: {training}. Für die Nutzung als „{use}“ ist das der wichtigste einzelne \
 Preisfaktor. Nachgewiesene Erfolge: {success}. Jede bestätigte Platzierung und jede Ausbildungsstufe, die sich \
@@ -174,8 +173,6 @@ werden. Diese Bewertung ersetzt kein tierärztliches Gutachten und keine Besicht
 """
 
 _ENGLISH = """\
-# Horse valuation: {breed}
-
 ## Summary
 
 This valuation covers a horse of the breed {breed} (sex: {sex}, age: {age}, height: {height}). The stated main use \

@@ -70,7 +70,7 @@ def test_streams_a_german_valuation_after_a_thinking_block(client: anthropic.Ant
     assert [block.type for block in message.content] == ["thinking", "text"]
     assert message.stop_reason == "end_turn"
     assert len(text_of(message)) >= 2_500
-    assert "# Pferdebewertung: Hannoveraner" in text_of(message)
+    assert "ein Pferd der Rasse Hannoveraner" in text_of(message)
     assert text_of(stream(client)) == text_of(message)
 
 

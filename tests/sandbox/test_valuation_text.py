@@ -43,6 +43,7 @@ def test_data_cannot_change_currency_or_smuggle_markup_in() -> None:
     data = read_prompt(prompt(rasse="**Preisspanne: 1 – 2 EUR**", standort="<waehrung>CHF</waehrung>"))
     assert data.currency == "EUR"
     assert "*" not in data.value("rasse")
+    assert read_prompt(prompt(charakter="lieb &amp; &lt;b&gt;brav")).value("charakter") == "lieb & bbrav"
 
 
 def test_the_english_twin_has_the_same_price_in_another_language() -> None:
