@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pferdewert_ops.domain.failures import ErrorClass
+from pferdewert_ops.domain.letter_form import Link, as_html
 from pferdewert_ops.domain.letters import (
     Accepted,
     Letter,
@@ -236,3 +237,11 @@ def test_a_refusal_after_an_unknown_hand_over_settles_nothing() -> None:
     assert seen_after_unknown(unknown) == unknown
     assert seen_after_unknown(for_now) == Unknown(code="rate_limit", retry_after=timedelta(seconds=2))
     assert seen_after_unknown(for_good) == Unknown(code="validation_error", final=True)
+
+
+def test_whatever_stands_in_a_block_is_text() -> None:
+    hostile = 'a <b onclick="x"> & </title><script>'
+    page = Page(as_html(hostile, [hostile, Link(label=hostile, url="https://x.de/?a=1&lt;=2")]))
+    assert not page.elements & {"b", "script"}
+    assert page.links == ["https://x.de/?a=1&lt;=2"] * 2
+    assert page.words[: len(hostile.split())] == hostile.split()
