@@ -139,7 +139,7 @@ def test_an_exception_is_type_code_places_and_causes_without_its_text() -> None:
 def test_inside_an_except_block_the_exception_is_found() -> None:
     stderr = listening()
     try:
-        {}["die Stute Bella"]
+        dict[str, str]()["die Stute Bella"]
     except KeyError:
         get_logger().exception("failed")
     assert events(stderr)[0]["error"] == "KeyError"
