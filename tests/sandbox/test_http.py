@@ -5,6 +5,7 @@ import gc
 import http.client
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.applications import Starlette
@@ -68,6 +69,22 @@ def test_stop_wakes_a_waiting_handler_and_leaves_nothing_behind() -> None:
     assert answers == ["spät"]
     assert threading.active_count() == before
     gc.collect()  # an unclosed socket or loop would warn here, and a warning is an error
+
+
+def test_stop_does_not_wait_forever_for_a_handler_that_does_not_listen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pferdewert_ops.sandbox.http.UNFINISHED_REQUESTS_SECONDS", 0.1)
+    app = WaitingApp()
+    server = HttpServer.start(app)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(get, server, "/wait")
+        assert app.waiting.wait(5)
+        server.stop()
+        failed = asking.exception(timeout=5)
+    assert isinstance(failed, http.client.RemoteDisconnected)
+    assert "Exception in ASGI application" in caplog.text
+    gc.collect()
 
 
 def test_a_handler_can_close_its_connection_without_an_answer() -> None:
