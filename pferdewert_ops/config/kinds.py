@@ -62,7 +62,7 @@ def _mongodb_uri(secret: SecretStr) -> SecretStr:
     found = _MONGODB_URI.fullmatch(uri)
     if found is None:
         raise ValueError(
-            "cannot be read as mongodb://user:password@host:27017/database?replicaSet=name; "
+            "cannot be read as a connection string like mongodb://host:27017/database?replicaSet=name; "
             "in the user and the password, : / ? # [ ] @ % have to be percent-encoded"
         )
     for host in found[2].split(","):

@@ -190,8 +190,8 @@ class Settings(BaseSettings):
         """The URI, for those who cannot do without. Raises ConfigError."""
         if self.mongodb_uri is None:
             raise ConfigError(
-                "No MongoDB is configured: set PWOPS_MONGODB_URI (or the shop's MONGODB_URI) to "
-                "mongodb://user:password@host:27017/database?replicaSet=name."
+                "No MongoDB is configured: set PWOPS_MONGODB_URI (or the shop's MONGODB_URI) to its connection "
+                "string, like mongodb://host:27017/database?replicaSet=name."
             )
         return self.mongodb_uri.get_secret_value()
 

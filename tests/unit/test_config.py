@@ -227,7 +227,7 @@ def test_nothing_can_be_changed_afterwards() -> None:
         ("SMTP_USER", "shop", "PWOPS_SMTP_USER and PWOPS_SMTP_PASSWORD are set both or neither."),
         ("FAILPOINT", "after_claim", "PWOPS_FAILPOINT is for tests: it needs PWOPS_SANDBOX_MARKER"),
         ("MONGODB_URI", "db.invalid/test", "PWOPS_MONGODB_URI: must begin with mongodb:// or mongodb+srv://."),
-        ("MONGODB_URI", "mongodb://u:p@ss@db/test", "PWOPS_MONGODB_URI: cannot be read as mongodb://user:password@"),
+        ("MONGODB_URI", "mongodb://u:p@ss@db/test", "PWOPS_MONGODB_URI: cannot be read as a connection string"),
         ("MONGODB_URI", "mongodb://db:99999/test", "PWOPS_MONGODB_URI: names a host or a port that cannot be read."),
         ("MONGODB_URI", "mongodb://db/a.b", "PWOPS_MONGODB_URI: is no name for a MongoDB database."),
         ("ANTHROPIC_API_KEY", "a b", "PWOPS_ANTHROPIC_API_KEY: holds a blank, a line break"),
