@@ -216,6 +216,7 @@ class Shop:
             return ResendTransport(
                 api_key=settings.resend_api_key.get_secret_value(),
                 sender=settings.mail_from,
+                operator_sender=settings.operator_from,
                 base_url=settings.resend_base_url or API_URL,
             )
         if settings.mail_provider == "smtp" and settings.smtp_host is not None:
@@ -230,7 +231,7 @@ class Shop:
                 security=SmtpSecurity(settings.smtp_security),
                 login=login,
             )
-            return SmtpTransport(account=account, sender=settings.mail_from)
+            return SmtpTransport(account=account, sender=settings.mail_from, operator_sender=settings.operator_from)
         return None
 
     def send_mail(self, transport: MailTransport) -> SendMail:

@@ -1,6 +1,6 @@
 """The circuit breaker that a whole fleet shares: closed, open, half-open with exactly one leased probe.
 
-Pure transitions. Each change raises the generation; whoever stores a change names the generation that it was decided on.
+Pure transitions. Each change raises the generation; whoever stores a change names the one that it was decided on.
 """
 
 from dataclasses import dataclass, replace

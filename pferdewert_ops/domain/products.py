@@ -20,7 +20,7 @@ class Country(StrEnum):
     def of(cls, value: object) -> "Country":
         """The country that a stored value names; the shop's default DE for anything else."""
         text = value.strip().upper() if isinstance(value, str) else ""
-        return cls(text) if text in cls else cls.DE
+        return next((country for country in cls if country.value == text), cls.DE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

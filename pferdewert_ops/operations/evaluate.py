@@ -1,6 +1,5 @@
 """Evaluate one claimed job: check that it is still owed, ask the model, judge the answer."""
 
-import json
 import random
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -9,13 +8,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from pferdewert_ops.domain.answers import Rejected, check_certificate, check_valuation
+from pferdewert_ops.domain.answers import check_certificate, check_valuation
 from pferdewert_ops.domain.failures import ErrorClass, OperationFailed, Usage
 from pferdewert_ops.domain.horse import BadInput, Horse, normalise
 from pferdewert_ops.domain.jobs import CancelReason, Failure, Stage, after_failure
 from pferdewert_ops.domain.orders import Delivery, Limits, Payment, can_still_be_paid
 from pferdewert_ops.domain.products import WERTGUTACHTEN, Product
 from pferdewert_ops.domain.prompts import Prompt, evaluation_prompt
+from pferdewert_ops.domain.rejections import Rejected
 from pferdewert_ops.domain.spending import ModelPrices, cost
 from pferdewert_ops.operations.ports import (
     Cancelled,
@@ -58,7 +58,7 @@ class Models:
     fallback: str | None
     prices: Mapping[str, ModelPrices]
     eur_per_usd: Decimal
-    max_tokens: int = 8000
+    max_tokens: int = 16_000
     deadline: timedelta = timedelta(seconds=300)
 
 
@@ -159,7 +159,7 @@ class EvaluateOrder:
         self._failpoints.reach("evaluated")
         checked = judge(answer, order.product, horse)
         if isinstance(checked, Rejected):
-            failure = Failure(error_class=_class_of(answer.stop_reason), code=str(checked.code))
+            failure = Failure(error_class=checked.error_class, code=str(checked.code))
             return self.failed(job, failure, cost_micro=micro)
         return Completed(result=checked, usage=answer.usage, cost_micro=micro, seconds=self._clock.monotonic() - began)
 
@@ -196,20 +196,7 @@ def judge(answer: ModelAnswer, product: Product, horse: Horse) -> Result | Rejec
         if isinstance(text, Rejected):
             return text
         return Result(value=text.text, model=answer.model.lower(), model_version=answer.model)
-    try:
-        data: object = json.loads(answer.text) if answer.stop_reason == "end_turn" else None
-    except ValueError:
-        data = None
-    certificate = check_certificate(data, stop_reason=answer.stop_reason)
+    certificate = check_certificate(answer.text, stop_reason=answer.stop_reason)
     if isinstance(certificate, Rejected):
         return certificate
-    assert isinstance(data, dict), "a certificate was found in it"  # noqa: S101
-    return Result(value=data, model=answer.model.lower(), model_version=answer.model)
-
-
-def _class_of(stop_reason: str) -> ErrorClass:
-    if stop_reason == "refusal":
-        return ErrorClass.REFUSAL
-    if stop_reason in {"max_tokens", "model_context_window_exceeded"}:
-        return ErrorClass.TRUNCATED
-    return ErrorClass.INVALID_OUTPUT
+    return Result(value=certificate.zertifikat_data(), model=answer.model.lower(), model_version=answer.model)

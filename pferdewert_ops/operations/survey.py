@@ -39,7 +39,7 @@ class Survey:
         steps: Counter[str] = Counter()
         strangers: list[str] = []
         seen = moved = 0
-        told = {kind: self.open_findings(kind) for kind in HUMAN_KINDS}
+        told: dict[str, set[str]] = {kind.value: self.open_findings(kind) for kind in HUMAN_KINDS}
         for page in self.orders.since(since):
             if stop():
                 break

@@ -181,8 +181,15 @@ class Worker:
 
     def _on_change(self, collection: str, identity: Any) -> None:
         """Somebody inserted or requeued something, or an order was paid."""
-        if collection in {documents.JOBS, documents.MAILS}:
-            self.steward.ask("adopt", "promote") if collection == documents.JOBS else self.steward.ask("promote")
+        if collection == documents.JOBS:
+            order_id = self._shop.jobs.adopt_one(identity, self._shop.horizon)
+            if order_id is None:
+                self.steward.ask("promote")
+            else:
+                self._wake_lanes()
+                self.chores.adopted(order_id)
+        elif collection == documents.MAILS:
+            self.steward.ask("promote")
         elif collection == documents.SETTINGS:
             self._wake_lanes()
         else:

@@ -69,16 +69,18 @@ class Chores:
     def adopt(self) -> bool:
         """Take over the jobs that the shop itself inserted since the horizon."""
         adopted, orphans = self._shop.jobs.adopt(self._shop.horizon)
-        self._shop.orders.remember(adopted)
         for job_id in orphans:
             if self._shop.findings.open("job_without_order", job_id, "no order has this id"):
                 self._shop.tell("job_without_order", job=job_id)
         for order_id in adopted:
-            self._shop.tell("adopted", order=order_id)
-            self._shop.advance.order(order_id)
-        if adopted:
-            self.promote()
+            self.adopted(order_id)
         return bool(adopted)
+
+    def adopted(self, order_id: str) -> None:
+        """The shop's job for this order is ours now: the order is known, and a second job for it goes."""
+        self._shop.tell("adopted", order=order_id)
+        self._shop.orders.remember([order_id])
+        self._shop.advance.order(order_id)
 
     def survey(self, stop: Callable[[], bool]) -> bool:
         """Look at all orders after the horizon; one worker of the fleet does it at a time."""

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from pferdewert_ops.adapters.mongo.slots import Slot, Slots
 
-# Pause, breaker and budget are read at most this often; a second more or less changes nothing in any of them.
-VERDICT_LIFE = 1.0
+# Pause, breaker and budget are read at most this often: a little longer than an idle lane's poll, so that a job that
+# comes in finds the answer there.
+VERDICT_LIFE = 1.5
 RATE_WINDOW = timedelta(minutes=1)
 
 

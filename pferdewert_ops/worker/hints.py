@@ -1,7 +1,7 @@
 """Hints: one change stream per process says that something may be worth a look. Losing every one costs time only."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pymongo.database import Database
@@ -59,6 +59,12 @@ class Hints:
     def wait_listening(self, seconds: float) -> bool:
         return self._listening.wait(seconds)
 
+    def _tell_of(self, change: Mapping[str, Any]) -> None:
+        try:
+            self._on_change(change["ns"]["coll"], change["documentKey"]["_id"])
+        except PyMongoError as error:
+            self._tell("hint_failed", error=type(error).__name__, code=getattr(error, "code", None))
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
@@ -67,7 +73,7 @@ class Hints:
                     while not self._stop.is_set():
                         change = stream.try_next()
                         if change is not None:
-                            self._on_change(change["ns"]["coll"], change["documentKey"]["_id"])
+                            self._tell_of(change)
             except PyMongoError as error:
                 self._tell("hints_lost", error=type(error).__name__, code=getattr(error, "code", None))
                 self._stop.wait(AGAIN)

@@ -16,6 +16,7 @@ from pferdewert_ops.domain.letters import (
     Accepted,
     Handover,
     Letter,
+    MailKind,
     Refused,
     Unknown,
 )
@@ -34,6 +35,7 @@ _ERROR_NAME = re.compile(r"[a-z][a-z_]{1,63}")
 class ResendTransport:
     """Resend's HTTP API. Safe to use from several threads. Close it at the end.
 
+    `operator_sender` is who writes to the shop's own people.
     `sender` is part of the body: where it changes, a repetition under an old key is answered as another mail's.
     Raises ValueError for a key or a base address that cannot be one; the message does not repeat it.
     """
@@ -45,6 +47,7 @@ class ResendTransport:
         *,
         api_key: str,
         sender: str,
+        operator_sender: str | None = None,
         base_url: str = API_URL,
         connect_seconds: float = CONNECT_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
@@ -56,6 +59,7 @@ class ResendTransport:
         if not re.fullmatch(r"https?://[!-~]+", base_url):
             raise ValueError("Resend's address must begin with https:// or http://")
         self._sender = sender
+        self._operator_sender = operator_sender or sender
         self._client = httpx2.Client(
             base_url=base_url,
             headers={"Authorization": f"Bearer {api_key}", "User-Agent": "pferdewert-ops"},
@@ -75,7 +79,8 @@ class ResendTransport:
 
         if not _KEY.fullmatch(key):
             raise ValueError("an idempotency key has 1 to 256 printable ASCII characters")
-        body = _body(letter, self._sender, key)
+        sender = self._operator_sender if letter.kind is MailKind.OPERATOR else self._sender
+        body = _body(letter, sender, key)
         try:
             response = self._client.post("/emails", json=body, headers={"Idempotency-Key": key})
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:

@@ -27,6 +27,7 @@ from pferdewert_ops.domain.letters import (
     Accepted,
     Handover,
     Letter,
+    MailKind,
     Refused,
     Unknown,
     usable_address,
@@ -95,16 +96,14 @@ class SmtpTransport:
         *,
         account: SmtpAccount,
         sender: str,
+        operator_sender: str | None = None,
         command_seconds: float = COMMAND_SECONDS,
         end_seconds: float = END_OF_MESSAGE_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        display_name, address = parseaddr(sender)
-        usable = usable_address(address)
-        if usable is None or not sender.isprintable():
-            raise ValueError("the sender is not a usable mail address")
         self._account = account
-        self._sender = Address(display_name=display_name, addr_spec=usable)
+        self._sender = _sender(sender)
+        self._operator_sender = _sender(operator_sender or sender)
         self._context = account.tls_context or ssl.create_default_context()
         self._command_seconds = command_seconds
         self._end_seconds = end_seconds
@@ -163,7 +162,7 @@ class SmtpTransport:
         """From MAIL to the answer after the message. Exceptions that leave it come from before the message's end."""
         content = _with_stuffed_dots(message.as_bytes())
         size = [f"size={len(content)}"] if connection.has_extn("size") else []
-        code = connection.mail(self._sender.addr_spec, size)[0]
+        code = connection.mail(self._sender_of(letter).addr_spec, size)[0]
         if code != 250:
             return _refused("sender", code)
         for address in letter.to:
@@ -199,10 +198,13 @@ class SmtpTransport:
             return _refused("message", code)
         return Unknown(code="smtp_answer_unreadable", final=True)
 
+    def _sender_of(self, letter: Letter) -> Address:
+        return self._operator_sender if letter.kind is MailKind.OPERATOR else self._sender
+
     def _message(self, letter: Letter, key: str) -> EmailMessage:
         digest = hashlib.sha256(key.encode()).hexdigest()[:40]
         message = EmailMessage(policy=SMTP_POLICY)
-        message["From"] = self._sender
+        message["From"] = self._sender_of(letter)
         message["To"] = [Address(addr_spec=address) for address in letter.to]
         message["Subject"] = letter.subject
         message["Date"] = self._now()
@@ -214,6 +216,14 @@ class SmtpTransport:
         message.add_alternative(letter.html, subtype="html", cte="quoted-printable")
         message.set_boundary(f"=_{digest}")
         return message
+
+
+def _sender(written: str) -> Address:
+    display_name, address = parseaddr(written)
+    usable = usable_address(address)
+    if usable is None or not written.isprintable():
+        raise ValueError("the sender is not a usable mail address")
+    return Address(display_name=display_name, addr_spec=usable)
 
 
 def _with_stuffed_dots(content: bytes) -> bytes:

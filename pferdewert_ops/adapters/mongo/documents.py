@@ -18,6 +18,7 @@ from pferdewert_ops.domain.jobs import DEFAULT_MAX_ATTEMPTS, Attempts, CancelRea
 from pferdewert_ops.domain.letters import MailKind, usable_address
 from pferdewert_ops.domain.orders import Delivery, JobView, MailStatus, OrderView, Payment
 from pferdewert_ops.domain.products import Product, ProductKey
+from pferdewert_ops.domain.prose import BLANKS
 
 Document = dict[str, Any]
 
@@ -70,7 +71,7 @@ def order_projection(product: Product) -> Document:
     """The stages that reduce an order to what `order_view` needs."""
     result: Any = f"${product.result_field}"
     if product.key is not ProductKey.WERTGUTACHTEN:
-        trimmed = {"$substrCP": [{"$trim": {"input": result}}, 0, RESULT_HEAD]}
+        trimmed = {"$substrCP": [{"$trim": {"input": result, "chars": BLANKS}}, 0, RESULT_HEAD]}
         result = {"$cond": [{"$eq": [{"$type": result}, "string"]}, trimmed, {"$type": result}]}
         kind: Any = {"$type": f"${product.result_field}"}
     else:
@@ -241,6 +242,11 @@ def attempts_of(job: Mapping[str, Any]) -> Attempts:
         failures={ErrorClass(word): int(count) for word, count in counted.items() if word in tuple(ErrorClass)},
         stage=Stage.FALLBACK if job.get("stage") == Stage.FALLBACK else Stage.PRIMARY,
     )
+
+
+def literal(fields: Mapping[str, Any]) -> Document:
+    """Values for a pipeline's `$set`, taken as they are: there, a `$` in a text would name a field."""
+    return {name: {"$literal": value} for name, value in fields.items()}
 
 
 def milliseconds(span: timedelta) -> int:

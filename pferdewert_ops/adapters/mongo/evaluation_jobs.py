@@ -11,8 +11,8 @@ from pymongo.write_concern import WriteConcern
 
 from pferdewert_ops.adapters.mongo import documents
 from pferdewert_ops.adapters.mongo.documents import Document, milliseconds
-from pferdewert_ops.adapters.mongo.leased import LEASED_INDEXES, Leased, LeasedQueue, Settlement, Update
-from pferdewert_ops.domain.jobs import CancelReason, GiveUp, JobStatus, Release, Retry
+from pferdewert_ops.adapters.mongo.leased import LEASED_INDEXES, Leased, LeasedQueue, Settlement, Update, ranked_if_due
+from pferdewert_ops.domain.jobs import DEFAULT_MAX_ATTEMPTS, CancelReason, GiveUp, JobStatus, Release, Retry
 from pferdewert_ops.domain.products import PRODUCTS, Product
 from pferdewert_ops.operations.ports import (
     Cancelled,
@@ -36,7 +36,9 @@ INDEXES = [
         [("status", ASCENDING), ("bewertungId", ASCENDING)], name=ADOPT_INDEX, partialFilterExpression={"fence": None}
     ),
     IndexModel([("completedAt", ASCENDING)], name="pwops_completed", partialFilterExpression={"status": "completed"}),
-    IndexModel([("status", ASCENDING), ("createdAt", ASCENDING)], name="pwops_listing"),
+    IndexModel([("failedAt", ASCENDING)], name="pwops_failed", partialFilterExpression={"status": "failed"}),
+    # By id, because the shop's own jobs do not say when they were made.
+    IndexModel([("status", ASCENDING), ("_id", ASCENDING)], name="pwops_listing"),
 ]
 
 
@@ -50,6 +52,11 @@ class EvaluationQueue:
 
     def claim(self, most: int, *, paid_only: bool) -> list[ClaimedJob]:
         return [_claimed(leased) for leased in self.leased.claim(most, {"paid": True} if paid_only else None)]
+
+    def claim_one(self, job_id: str, *, paid_only: bool) -> list[ClaimedJob]:
+        """This very job, if it is claimable."""
+        only: Document = {"_id": {"$in": documents.both_ids([job_id])}, **({"paid": True} if paid_only else {})}
+        return [_claimed(leased) for leased in self.leased.claim(1, only)]
 
     def settle(self, outcomes: Sequence[tuple[ClaimedJob, JobOutcome]], *, expired: bool = False) -> set[str]:
         """Write each outcome under its fence; returns the ids of jobs that somebody else owns by now."""
@@ -68,13 +75,15 @@ class MongoJobs:
         self._jobs = database[documents.JOBS].with_options(write_concern=majority)
         self._orders = {product: database[product.collection] for product in PRODUCTS.values()}
 
-    def make(self, order_id: str) -> bool:
-        """Insert the order's job under the order's own id; False if there is one."""
+    def make(self, order_id: str, *, delay: timedelta = timedelta(0)) -> bool:
+        """Insert the order's job under the order's own id, due after `delay`; False if there is one."""
         product, order = self._order(order_id)
         if order is None or product is None:
             return False
+        now = datetime.now(UTC)
+        due = {"scheduledAt": now + delay} if delay else {}
         try:
-            self._jobs.insert_one(documents.new_job(order, product, datetime.now(UTC)))
+            self._jobs.insert_one({**documents.new_job(order, product, now), **due})
         except DuplicateKeyError:
             return False
         return True
@@ -92,20 +101,8 @@ class MongoJobs:
 
     def revive(self, job_id: str, *, actor: str, expected: Sequence[str]) -> bool:
         """Make a job claimable again with a fresh attempt budget; the history stays, the old fence goes on."""
-        fresh: Document = {
-            "status": JobStatus.PENDING.value,
-            "attempts": 0,
-            "maxAttempts": documents.DEFAULT_MAX_ATTEMPTS,
-            "failures": {},
-            "stage": "primary",
-            "scheduledAt": "$$NOW",
-            "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
-            "history": _appended({"at": "$$NOW", "event": "retry", "actor": {"$literal": actor}}),
-        }
-        gone = ["rank", "leaseUntil", "claimToken", "cancelReason", "error", "result", "completedAt", "progress"]
         written = self._jobs.update_one(
-            {"_id": {"$in": documents.both_ids([job_id])}, "status": {"$in": list(expected)}},
-            [{"$set": fresh}, {"$unset": gone}],
+            {"_id": {"$in": documents.both_ids([job_id])}, "status": {"$in": list(expected)}}, fresh_start(actor)
         )
         return written.modified_count == 1
 
@@ -140,9 +137,19 @@ class MongoJobs:
             for status in ("pending", "processing"):
                 after: dict[str, Any] = {"$gte": bound}
                 while page := self._strangers(status, after):
-                    self._adopt_page(page, since, adopted, orphans)
+                    taken, unknown = self._adopt_page(page, since)
+                    adopted += taken
+                    orphans += unknown
                     after = {"$gt": page[-1]["bewertungId"]}
         return adopted, orphans
+
+    def adopt_one(self, job_id: Any, since: datetime) -> str | None:
+        """Take over one job that was inserted just now; the id of its order, None if there was nothing to do."""
+        job = self._jobs.find_one({"_id": job_id, "status": "pending", "fence": None}, {"horseData": 0})
+        if job is None:
+            return None
+        adopted, _ = self._adopt_page([job], since)
+        return adopted[0] if adopted else None
 
     def _strangers(self, status: str, reference: Mapping[str, Any]) -> list[Document]:
         match: Document = {"status": status, "bewertungId": reference, "fence": None}
@@ -157,7 +164,9 @@ class MongoJobs:
         with cursor:
             return list(cursor)
 
-    def _adopt_page(self, page: Sequence[Document], since: datetime, adopted: list[str], orphans: list[str]) -> None:
+    def _adopt_page(self, page: Sequence[Document], since: datetime) -> tuple[list[str], list[str]]:
+        adopted: list[str] = []
+        orphans: list[str] = []
         ids = documents.both_ids([str(job["bewertungId"]) for job in page])
         orders: dict[str, tuple[Product, Document]] = {}
         for product, collection in self._orders.items():
@@ -166,16 +175,18 @@ class MongoJobs:
                 orders.update({str(order["_id"]): (product, order) for order in cursor})
         for job in page:
             order_id = str(job["bewertungId"])
-            product, order = orders.get(order_id, (None, None))
-            if product is None or order is None:
+            if order_id not in orders:
                 orphans.append(str(job["_id"]))
-            elif documents.created_at(order) >= since:
+                continue
+            product, order = orders[order_id]
+            if documents.created_at(order) >= since:
                 taken = self._jobs.update_one(
                     {"_id": job["_id"], "status": job["status"], "fence": None},
-                    {"$set": documents.adoption(job, order, product)},
+                    [{"$set": documents.literal(documents.adoption(job, order, product))}, *ranked_if_due()],
                 )
                 if taken.modified_count:
                     adopted.append(order_id)
+        return adopted, orphans
 
     def _order(self, order_id: str) -> tuple[Product | None, Document | None]:
         for product, collection in self._orders.items():
@@ -192,6 +203,22 @@ class MongoJobs:
         with cursor.hint("pwops_completed") as found:
             seconds = sorted(job["seconds"] for job in found if isinstance(job.get("seconds"), float))
         return seconds[len(seconds) // 2] if seconds else None
+
+
+def fresh_start(actor: str, *, delay: timedelta = timedelta(0)) -> list[Mapping[str, Any]]:
+    """The stages that make a job claimable again, after `delay`, with all its attempts; its history stays."""
+    fresh: Document = {
+        "status": JobStatus.PENDING.value,
+        "attempts": 0,
+        "maxAttempts": DEFAULT_MAX_ATTEMPTS,
+        "failures": {"$literal": {}},
+        "stage": "primary",
+        "scheduledAt": {"$add": ["$$NOW", milliseconds(delay)]},
+        "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
+        "history": _appended({"at": "$$NOW", "event": "retry", "actor": {"$literal": actor}}),
+    }
+    gone = ["rank", "leaseUntil", "claimToken", "cancelReason", "error", "result", "completedAt", "progress"]
+    return [{"$set": fresh}, {"$unset": gone}]
 
 
 def _claimed(leased: Leased) -> ClaimedJob:

@@ -204,16 +204,7 @@ class LeasedQueue:
             "fence": {"$gte": 0},
             "$expr": {"$lte": ["$scheduledAt", "$$NOW"]},
         }
-        update = [
-            # Anything but a date, be it absent or somebody's text, means due now: one odd document must not stop all.
-            {
-                "$set": {
-                    "scheduledAt": {"$cond": [{"$eq": [{"$type": "$scheduledAt"}, "date"]}, "$scheduledAt", "$$NOW"]}
-                }
-            },
-            {"$set": {"rank": {"$add": ["$scheduledAt", _handicap_expression()]}}},
-        ]
-        return self._collection.update_many(due, update, hint=PROMOTE_INDEX).modified_count
+        return self._collection.update_many(due, ranked_if_due(), hint=PROMOTE_INDEX).modified_count
 
     def expired(self, most: int) -> list[Leased]:
         """Documents whose holder let the lease run out, longest gone first."""
@@ -253,6 +244,18 @@ def _grouped(settlements: Sequence[Settlement], also: Mapping[str, Any]) -> list
 
 def _is_date(field: str) -> Document:
     return {"$eq": [{"$type": field}, "date"]}
+
+
+def ranked_if_due() -> list[Mapping[str, Any]]:
+    """The stages that give a pending document its rank, if its time has come."""
+    is_date = {"$eq": [{"$type": "$scheduledAt"}, "date"]}
+    is_due = {"$lte": ["$scheduledAt", "$$NOW"]}
+    rank = {"$add": ["$scheduledAt", _handicap_expression()]}
+    return [
+        # Anything but a date, be it absent or somebody's text, means due now: one odd document must not stop all.
+        {"$set": {"scheduledAt": {"$cond": [is_date, "$scheduledAt", "$$NOW"]}}},
+        {"$set": {"rank": {"$cond": [is_due, rank, "$$REMOVE"]}}},
+    ]
 
 
 def _handicap_expression() -> Document:

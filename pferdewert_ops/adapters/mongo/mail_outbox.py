@@ -29,6 +29,8 @@ from pferdewert_ops.operations.ports import (
 INDEXES = [
     *LEASED_INDEXES,
     IndexModel([("status", ASCENDING), ("createdAt", ASCENDING)], name="pwops_listing"),
+    IndexModel([("sentAt", ASCENDING)], name="pwops_sent", partialFilterExpression={"status": "sent"}),
+    IndexModel([("failedAt", ASCENDING)], name="pwops_failed", partialFilterExpression={"status": "failed"}),
 ]
 
 # A mail that is refused for a passing reason is worth a day of tries: waits grow to half an hour each.
@@ -49,6 +51,11 @@ class MailQueue:
 
     def claim(self, most: int) -> list[ClaimedMail]:
         return [_claimed(leased) for leased in self.leased.claim(most)]
+
+    def claim_of(self, order_id: str, most: int) -> list[ClaimedMail]:
+        """The claimable mails of one order."""
+        ids = [f"{order_id}:{kind}" for kind in MailKind]
+        return [_claimed(leased) for leased in self.leased.claim(most, {"_id": {"$in": ids}})]
 
     def settle(self, outcomes: Sequence[tuple[ClaimedMail, MailOutcome]], *, expired: bool = False) -> set[str]:
         """Write each outcome under its fence; returns the ids of mails that somebody else owns by now."""
@@ -131,7 +138,7 @@ class MongoMails:
             changes |= {
                 "status": MailStatus.PENDING.value,
                 "attempts": 0,
-                "failures": {},
+                "failures": {"$literal": {}},
                 "scheduledAt": "$$NOW",
                 "resends": {"$add": [{"$ifNull": ["$resends", 0]}, 1]},
                 "key": {"$concat": ["pwops:", "$_id", ":", {"$toString": {"$add": [{"$ifNull": ["$resends", 0]}, 1]}}]},

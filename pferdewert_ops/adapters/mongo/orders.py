@@ -223,6 +223,16 @@ class MongoOrders:
             {"_id": order_id}, {"$set": {"takenInAt": now}, "$setOnInsert": {"knownAt": now}}, upsert=True
         )
 
+    def confirm_payment(self, order_id: str, judged: Payment) -> bool:
+        """Store that the order is paid, on the word of a person who has looked; False if it says otherwise by now.
+
+        `paidAt` stays absent: nobody knows when it was.
+        """
+        stored = None if judged is Payment.UNKNOWN else judged.value
+        match = {"_id": {"$in": documents.both_ids([order_id])}, "paymentStatus": stored, "refundedAt": None}
+        paid = {"$set": {"paymentStatus": Payment.PAID.value}}
+        return any(collection.update_one(match, paid).modified_count for collection in self._collections.values())
+
     def identify(self, text: str) -> str | None:
         """The order that an order id, a job id or a Stripe session id means; None if there is none."""
         if text.startswith(("cs_", "ppage_")):
