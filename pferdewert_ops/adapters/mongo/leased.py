@@ -17,7 +17,7 @@ from typing import Any
 
 from pymongo import ASCENDING, IndexModel, UpdateMany, UpdateOne
 from pymongo.collection import Collection
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, WriteConcernError
 from pymongo.write_concern import WriteConcern
 
 from pferdewert_ops.domain.jobs import handicap
@@ -95,8 +95,10 @@ class LeasedQueue:
         chosen = random.sample(candidates, min(most, len(candidates))) if self._contended else candidates
         claimed = self._take([identity for _, identity in chosen], only or {})
         self._contended = len(claimed) < len(chosen)
-        self._floor = min(chosen) if self._contended else chosen[-1]
-        return claimed
+        took_all = len(claimed) == len(candidates)
+        self._floor = candidates[-1] if took_all else candidates[0]
+        order = {identity: place for place, (_, identity) in enumerate(candidates)}
+        return sorted(claimed, key=lambda leased: order[leased.id])
 
     def forget_floor(self) -> None:
         """Start the next claim at the bottom of the index: something may have been ranked below the last one."""
@@ -132,21 +134,19 @@ class LeasedQueue:
         claim = {
             "status": "processing",
             "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
-            "attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, 1]},
+            # An outsider may have written anything here, and one odd document must not stop the others.
+            "attempts": {"$add": [{"$cond": [{"$isNumber": "$attempts"}, "$attempts", 0]}, 1]},
             "leaseUntil": {"$add": ["$$NOW", self._lease_ms]},
             "startedAt": "$$NOW",
             "claimToken": token,
             "processedBy": {"$literal": self._holder},
         }
         still = {"_id": {"$in": list(ids)}, "status": "pending", "rank": {"$gte": _OLDEST}, **only}
-        # A lost reply is not a lost claim: the token tells, as soon as the server answers again.
-        with contextlib.suppress(AutoReconnect):
+        # A reply that is lost, or that tells of a stepping down, is no lost claim: the token says what was written.
+        with contextlib.suppress(AutoReconnect, WriteConcernError):
             self._collection.update_many(still, [{"$set": claim}])
         with self._collection.find({"_id": {"$in": list(ids)}, "claimToken": token, "status": "processing"}) as cursor:
-            return [
-                Leased(id=document["_id"], fence=document["fence"], document=document)
-                for document in sorted(cursor, key=lambda document: (document["rank"], str(document["_id"])))
-            ]
+            return [Leased(id=document["_id"], fence=document["fence"], document=document) for document in cursor]
 
     # --- hold ------------------------------------------------------------------------------------------------
 
@@ -223,8 +223,9 @@ class LeasedQueue:
         return self._collection.update_many(held, [{"$set": {"leaseUntil": "$$NOW"}}], hint=LEASE_INDEX).modified_count
 
     def processing(self) -> int:
-        """How many documents the whole fleet holds now."""
-        return self._collection.count_documents({"status": "processing"}, hint=LEASE_INDEX)
+        """How many documents the whole fleet holds now. What others left in this state has no lease of ours."""
+        held = {"status": "processing", "leaseUntil": {"$gte": _OLDEST}}
+        return self._collection.count_documents(held, hint=LEASE_INDEX)
 
 
 def _grouped(settlements: Sequence[Settlement], also: Mapping[str, Any]) -> list[UpdateMany | UpdateOne]:
