@@ -83,7 +83,7 @@ class Keeper:
         gone = queue.renew([(one.leased, news) for one, news in batch], collection)
         for one, _ in batch:
             self._renewed_at[id(one)] = began
-            if one.leased.id in gone and not one.lost:
+            if (one.leased.id, one.leased.fence) in gone and not one.lost:
                 self._tell("lease_lost", job=str(one.leased.id), fence=one.leased.fence)
                 one.stop(lost=True)
 

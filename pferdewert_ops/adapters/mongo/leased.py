@@ -1,7 +1,8 @@
 """The one queue mechanism: fenced claims in batches, leases by the server's clock, one write for every outcome.
 
 A document is claimable when its `status` is pending and it has a `rank`. Every later write matches
-`{_id, fence, status: processing}`: whoever lost the lease modifies nothing. `evaluation_jobs` and `mail_outbox` are
+`{_id, fence, status: processing}`: whoever lost the lease modifies nothing. Whoever takes a document away from its
+holder raises the fence, so that the fence alone tells whether it was lost. `evaluation_jobs` and `mail_outbox` are
 both served by it.
 """
 
@@ -11,7 +12,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,7 +81,7 @@ class LeasedQueue:
         self._holder = holder
         self._lease_ms = round(lease.total_seconds() * 1000)
         self._monotonic = monotonic
-        self._floor: tuple[datetime, Any] | None = None
+        self._floor: tuple[Any, Any] | None = None
         self._floor_ends = 0.0
         self._contended = False
 
@@ -116,7 +117,7 @@ class LeasedQueue:
         return self._read(most, only, None)
 
     def _read(
-        self, most: int, only: Mapping[str, Any], floor: tuple[datetime, Any] | None
+        self, most: int, only: Mapping[str, Any], floor: tuple[Any, Any] | None
     ) -> list[tuple[datetime, Any]]:
         cursor = (
             self._collection.find({"status": "pending", "rank": {"$gte": _OLDEST}, **only}, {"rank": 1})
@@ -152,8 +153,8 @@ class LeasedQueue:
 
     def renew(
         self, held: Sequence[tuple[Leased, Mapping[str, Any] | None]], collection: Collection[Document]
-    ) -> set[Any]:
-        """Prolong leases, with progress where there is some, in one bulk write; returns the ids that were lost.
+    ) -> set[tuple[Any, int]]:
+        """Prolong leases, with progress where there is some, in one bulk write; returns id and fence of what was lost.
 
         `collection` is the same one through the renewing thread's own client, whose sockets give up early.
         """
@@ -168,11 +169,8 @@ class LeasedQueue:
         result = collection.with_options(write_concern=WriteConcern("majority")).bulk_write(writes, ordered=False)
         if result.matched_count == len(held):
             return set()
-        fences = {leased.id: leased.fence for leased, _ in held}
-        mine = collection.find({"_id": {"$in": list(fences)}, "status": "processing"}, {"fence": 1})
-        with mine:
-            alive = {found["_id"] for found in mine if found["fence"] == fences[found["_id"]]}
-        return set(fences) - alive
+        fences = _fences(collection, [leased.id for leased, _ in held])
+        return {(leased.id, leased.fence) for leased, _ in held if fences.get(leased.id) != leased.fence}
 
     # --- let go ----------------------------------------------------------------------------------------------
 
@@ -184,15 +182,15 @@ class LeasedQueue:
         """
         if not settlements:
             return set()
+        if expired:
+            settlements = [replace(one, update=_taken_away(one.update)) for one in settlements]
         also: Document = {"$expr": {"$lte": ["$leaseUntil", "$$NOW"]}} if expired else {}
         result = self._collection.bulk_write(_grouped(settlements, also), ordered=False)
         if result.matched_count == len(settlements):
             return set()
-        fences = {one.leased.id: one.leased.fence for one in settlements}
-        left = self._collection.find({"_id": {"$in": list(fences)}, "status": {"$ne": "processing"}}, {"fence": 1})
-        with left:
-            done = {found["_id"] for found in left if found.get("fence") == fences[found["_id"]]}
-        return set(fences) - done
+        fences = _fences(self._collection, [one.leased.id for one in settlements])
+        raised = 1 if expired else 0
+        return {one.leased.id for one in settlements if fences.get(one.leased.id) != one.leased.fence + raised}
 
     # --- keep moving -----------------------------------------------------------------------------------------
 
@@ -226,6 +224,17 @@ class LeasedQueue:
         """How many documents the whole fleet holds now. What others left in this state has no lease of ours."""
         held = {"status": "processing", "leaseUntil": {"$gte": _OLDEST}}
         return self._collection.count_documents(held, hint=LEASE_INDEX)
+
+
+def _taken_away(update: Update) -> Update:
+    """The same outcome with the fence raised: a holder who only was slow must not take it for its own."""
+    assert isinstance(update, list), "what happens to an expired lease is a pipeline"  # noqa: S101
+    return [*update, {"$set": {"fence": {"$add": ["$fence", 1]}}}]
+
+
+def _fences(collection: Collection[Document], ids: Sequence[Any]) -> dict[Any, Any]:
+    with collection.find({"_id": {"$in": list(ids)}}, {"fence": 1}) as found:
+        return {document["_id"]: document.get("fence") for document in found}
 
 
 def _grouped(settlements: Sequence[Settlement], also: Mapping[str, Any]) -> list[UpdateMany | UpdateOne]:
