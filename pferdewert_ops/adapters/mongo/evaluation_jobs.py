@@ -11,7 +11,8 @@ from pymongo.write_concern import WriteConcern
 
 from pferdewert_ops.adapters.mongo import documents
 from pferdewert_ops.adapters.mongo.documents import Document, milliseconds
-from pferdewert_ops.adapters.mongo.leased import LEASED_INDEXES, Leased, LeasedQueue, Settlement, Update, ranked_if_due
+from pferdewert_ops.adapters.mongo.leased import LEASED_INDEXES, Leased, LeasedQueue, Settlement, Update
+from pferdewert_ops.adapters.mongo.ranking import ranked_if_due
 from pferdewert_ops.domain.jobs import DEFAULT_MAX_ATTEMPTS, CancelReason, GiveUp, JobStatus, Release, Retry
 from pferdewert_ops.domain.products import PRODUCTS, Product
 from pferdewert_ops.operations.ports import (

@@ -21,7 +21,7 @@ from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, WriteConcernError
 from pymongo.write_concern import WriteConcern
 
-from pferdewert_ops.domain.jobs import handicap
+from pferdewert_ops.adapters.mongo.ranking import ranked_if_due
 
 Document = dict[str, Any]
 Update = Mapping[str, Any] | list[Mapping[str, Any]]
@@ -116,9 +116,7 @@ class LeasedQueue:
         self._floor_ends = now + FLOOR_LIFE
         return self._read(most, only, None)
 
-    def _read(
-        self, most: int, only: Mapping[str, Any], floor: tuple[Any, Any] | None
-    ) -> list[tuple[datetime, Any]]:
+    def _read(self, most: int, only: Mapping[str, Any], floor: tuple[Any, Any] | None) -> list[tuple[datetime, Any]]:
         cursor = (
             self._collection.find({"status": "pending", "rank": {"$gte": _OLDEST}, **only}, {"rank": 1})
             .sort([("rank", ASCENDING), ("_id", ASCENDING)])
@@ -250,48 +248,3 @@ def _grouped(settlements: Sequence[Settlement], also: Mapping[str, Any]) -> list
         else:
             writes.append(UpdateMany({"_id": {"$in": [one.leased.id for one in group]}, **match}, group[0].update))
     return writes
-
-
-def _is_date(field: str) -> Document:
-    return {"$eq": [{"$type": field}, "date"]}
-
-
-def ranked_if_due() -> list[Mapping[str, Any]]:
-    """The stages that give a pending document its rank, if its time has come."""
-    is_date = {"$eq": [{"$type": "$scheduledAt"}, "date"]}
-    is_due = {"$lte": ["$scheduledAt", "$$NOW"]}
-    rank = {"$add": ["$scheduledAt", _handicap_expression()]}
-    return [
-        # Anything but a date, be it absent or somebody's text, means due now: one odd document must not stop all.
-        {"$set": {"scheduledAt": {"$cond": [is_date, "$scheduledAt", "$$NOW"]}}},
-        {"$set": {"rank": {"$cond": [is_due, rank, "$$REMOVE"]}}},
-    ]
-
-
-def _handicap_expression() -> Document:
-    """The rule of `jobs.handicap` as the server's arithmetic, in milliseconds."""
-    paid = {"$eq": ["$paid", True]}
-    retry = {"$gt": ["$attempts", 0]}
-    premium = {"$eq": ["$priority", "premium"]}
-
-    def branch(*, is_paid: bool, is_retry: bool, is_premium: bool) -> Document:
-        conditions = [
-            paid if is_paid else {"$not": [paid]},
-            retry if is_retry else {"$not": [retry]},
-            premium if is_premium else {"$not": [premium]},
-        ]
-        delay = handicap(paid=is_paid, retry=is_retry, premium=is_premium)
-        return {"case": {"$and": conditions}, "then": round(delay.total_seconds() * 1000)}
-
-    choices = (False, True)
-    return {
-        "$switch": {
-            "branches": [
-                branch(is_paid=is_paid, is_retry=is_retry, is_premium=is_premium)
-                for is_paid in choices
-                for is_retry in choices
-                for is_premium in choices
-            ],
-            "default": 0,
-        }
-    }
