@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from pferdewert_ops.adapters.failpoints import Armed, Unarmed, failpoints
 from pferdewert_ops.adapters.mongo import connection, documents, schema
@@ -39,6 +40,8 @@ Tell = Callable[..., None]
 
 # How many calls may be made while a dependency is closed: the lane's own concurrency is the limit then.
 UNLIMITED = 1_000_000_000
+# An election takes up to 12 s; a booking is tried for somewhat longer than that.
+BOOKING_SECONDS = 15
 
 
 def silent(event: str, **fields: object) -> None:
@@ -143,6 +146,10 @@ class Shop:
         self.tell("step", order=order.view.order_id, step=step.kind.value, why=step.why.value)
 
     @cached_property
+    def guard(self) -> IntakeGuard:
+        return IntakeGuard(most=self.settings.intake_guard)
+
+    @cached_property
     def survey(self) -> Survey:
         return Survey(
             orders=self.orders,
@@ -150,7 +157,7 @@ class Shop:
             findings=self.findings,
             clock=self.clock,
             limits=self.limits,
-            guard=IntakeGuard(most=self.settings.intake_guard),
+            guard=self.guard,
             open_findings=self.findings.open_subjects,
         )
 
@@ -198,7 +205,7 @@ class Shop:
             orders=self.orders,
             evaluator=self.evaluator(),
             circuits=self.circuits,
-            ledger=Ledger(self.spending),
+            ledger=Ledger(self.spending, self.tell),
             clock=self.clock,
             failpoints=self.failpoints,
             models=self.models,
@@ -247,13 +254,26 @@ class Shop:
 
 
 class Ledger:
-    """The spending book as the evaluation sees it."""
+    """The spending book as the evaluation sees it: a booking survives a failover, and never costs an answer."""
 
-    def __init__(self, spending: Spending) -> None:
+    def __init__(self, spending: Spending, tell: Tell) -> None:
         self._spending = spending
+        self._tell = tell
 
     def book(self, *, model: str, usage: Usage, micro: int, key: str) -> None:
-        self._spending.book(model, usage, micro, key)
+        """Book one attempt, for as long as an election takes. After that the job's own record of its cost has to do."""
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+        again = Retrying(
+            retry=retry_if_exception_type(PyMongoError),
+            stop=stop_after_delay(BOOKING_SECONDS),
+            wait=wait_random_exponential(multiplier=0.2, max=2),
+            reraise=True,
+        )
+        try:
+            again(self._spending.book, model, usage, micro, key)
+        except PyMongoError as error:
+            self._tell("booking_lost", key=key, micro_eur=micro, error=type(error).__name__)
 
 
 class FleetCircuits:

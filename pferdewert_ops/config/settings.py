@@ -87,8 +87,8 @@ class Settings(BaseSettings):
     model_prices: Prices = DEFAULT_PRICES
     # An estimate a little above the rate of late 2026, so that the budget errs on the careful side.
     eur_per_usd: Amount = Decimal("0.90")
-    # Four times the longest certificate; a limit against a runaway answer, not a length to aim at.
-    max_output_tokens: Count = 8000
+    # Thinking comes out of the same allowance; a limit against a runaway answer, not a length to aim at.
+    max_output_tokens: Count = 16_000
     evaluation_deadline: Duration = timedelta(seconds=300)
     daily_budget_eur: Amount = Decimal(20)
 

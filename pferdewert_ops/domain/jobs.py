@@ -37,9 +37,6 @@ class CancelReason(StrEnum):
     NO_LONGER_OWED = "no_longer_owed"
 
 
-# A cancellation for one of these reasons ends when the order is paid after all.
-REVIVED_BY_PAYMENT = frozenset({CancelReason.UNPAID_TOO_OLD, CancelReason.PAYMENT_FAILED})
-
 DEFAULT_MAX_ATTEMPTS = 8
 
 # The shop's order of service: paid and new, paid retries, unpaid new, unpaid retries. Everybody ages at one slope, so

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pferdewert_ops.domain.jobs import REVIVED_BY_PAYMENT, CancelReason, JobStatus
+from pferdewert_ops.domain.jobs import CancelReason, JobStatus
 from pferdewert_ops.domain.letters import MailKind
 from pferdewert_ops.domain.products import ProductKey
 
@@ -162,7 +162,8 @@ def _paid(view: OrderView, now: datetime, limits: Limits) -> Step:
     if view.delivery is not Delivery.NONE:
         return _delivered(view)
     step = _undelivered(view)
-    if step.kind in {StepKind.WAIT, StepKind.TELL_HUMAN} and _delay_mail_is_due(view, now, limits):
+    promised = step.kind is StepKind.WAIT or step.why is Why.EVALUATION_FAILED
+    if promised and _delay_mail_is_due(view, now, limits):
         return Step(kind=StepKind.MAIL, why=Why.LATE, mail=MailKind.DELAY)
     return step
 
@@ -177,9 +178,10 @@ def _undelivered(view: OrderView) -> Step:
         case JobStatus.FAILED:
             return Step(kind=StepKind.TELL_HUMAN, why=Why.EVALUATION_FAILED)
         case JobStatus.CANCELLED:
-            if job.cancel_reason in REVIVED_BY_PAYMENT:
-                return Step(kind=StepKind.REVIVE_JOB, why=Why.PAID)
-            return Step(kind=StepKind.TELL_HUMAN, why=Why.CANCELLED)
+            # What was cancelled because nothing was owed is owed now. An operator's word stands.
+            if job.cancel_reason is CancelReason.OPERATOR:
+                return Step(kind=StepKind.TELL_HUMAN, why=Why.CANCELLED)
+            return Step(kind=StepKind.REVIVE_JOB, why=Why.PAID)
         case JobStatus.PENDING | JobStatus.PROCESSING:
             if not job.paid:
                 return Step(kind=StepKind.MARK_PAID, why=Why.PAID)
@@ -204,7 +206,9 @@ def _delivered(view: OrderView) -> Step:
 def _unmailed(view: OrderView) -> Step:
     if view.delivery is Delivery.OTHERS:
         # Whoever wrote this result may have mailed it too; nothing in the database tells. Never mail on a guess.
-        if view.job is not None and view.job.status is JobStatus.PENDING:
+        if view.job is None:
+            return Step(kind=StepKind.NOTHING, why=Why.DELIVERED_ELSEWHERE)
+        if view.job.status is JobStatus.PENDING:
             return Step(kind=StepKind.CANCEL_JOB, why=Why.DELIVERED_ELSEWHERE)
         return Step(kind=StepKind.TELL_HUMAN, why=Why.DELIVERED_ELSEWHERE)
     if not view.has_address:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pferdewert_ops.domain.orders import IntakeGuard, Limits, Step, StepKind, next_step
+from pferdewert_ops.domain.orders import IntakeGuard, Limits, Step, StepKind, Why, next_step
 from pferdewert_ops.operations.advance import HUMAN_KINDS, Advance
 from pferdewert_ops.operations.ports import Clock, Findings, Order, Orders
 
@@ -51,6 +51,8 @@ class Survey:
                 steps[step.kind.value] += 1
                 self._close_findings(order, step, told)
                 if not _needs_hands(order, step):
+                    if step.why is Why.AWAITS_PAYMENT and not order.known:
+                        known.append(order.view.order_id)
                     continue
                 if step.kind in _TAKES_IN and self.guard.is_stranger(order.view, now, known=order.known):
                     strangers.append(order.view.order_id)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
@@ -15,6 +16,9 @@ from pferdewert_ops.operations.survey import SurveyReport
 from pferdewert_ops.wiring import Shop
 
 RESCUED_AT_ONCE = 100
+# A session can be paid for a day, and what is delayed settles within days: everything else is rare enough to wait.
+RECENT = timedelta(days=3)
+DEEP_EVERY = timedelta(minutes=30)
 LOST = Failure(error_class=ErrorClass.WORKER_LOST, code="lease_expired")
 
 
@@ -83,11 +87,18 @@ class Chores:
         self._shop.advance.order(order_id)
 
     def survey(self, stop: Callable[[], bool]) -> bool:
-        """Look at all orders after the horizon; one worker of the fleet does it at a time."""
+        """Look at the orders of the last days; one worker of the fleet does it at a time."""
         self._on_median(self._shop.jobs.median_seconds())
         if self.report is not None and not self._shop.fleet.take_tick("survey", self._shop.settings.survey_every):
             return False
-        report = self._shop.survey.run(self._shop.horizon, stop)
+        return self._survey(max(self._shop.horizon, self._shop.clock.now() - RECENT), stop)
+
+    def deep_survey(self, stop: Callable[[], bool]) -> bool:
+        """Look at all orders after the horizon, for what changed late and was not told."""
+        return self._shop.fleet.take_tick("deep_survey", DEEP_EVERY) and self._survey(self._shop.horizon, stop)
+
+    def _survey(self, since: datetime, stop: Callable[[], bool]) -> bool:
+        report = self._shop.survey.run(since, stop)
         if report.held_back and (self.report is None or self.report.held_back != report.held_back):
             self._shop.tell("intake_refused", orders=report.held_back, most=self._shop.settings.intake_guard)
         self.report = report
@@ -98,10 +109,12 @@ class Chores:
         return self._evaluation.leased.promote() + self._mail.leased.promote() > 0
 
     def paid(self, order_id: str) -> None:
-        """An order's payment status changed just now."""
-        if self._shop.orders.look([order_id]):
-            self._shop.orders.remember([order_id])
-            self._shop.advance.order(order_id)
+        """An order's payment status changed just now. One that was paid long ago goes through the survey's guard."""
+        guard, now = self._shop.guard, self._shop.clock.now()
+        for order in self._shop.orders.look([order_id]):
+            if not guard.is_stranger(order.view, now, known=order.known):
+                self._shop.orders.remember([order_id])
+                self._shop.advance.order(order_id)
 
 
 def _after_loss(attempts: Attempts, policies: dict[ErrorClass, Policy], *, fallback: bool) -> Any:

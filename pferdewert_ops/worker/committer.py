@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from pymongo.errors import PyMongoError
+from bson.errors import BSONError
+from pymongo.errors import ConnectionFailure, NotPrimaryError, PyMongoError, WTimeoutError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -20,11 +21,14 @@ class Committer(Generic[Item, Outcome]):
         self,
         settle: Callable[[Sequence[tuple[Item, Outcome]]], set[str]],
         on_settled: Callable[[Item, Outcome, bool], None],
+        on_refused: Callable[[Item, Exception], Outcome | None],
         identity: Callable[[Item], str],
         tell: Callable[..., None],
     ) -> None:
         self._settle = settle
         self._on_settled = on_settled
+        self._on_refused = on_refused
+        self._pause = threading.Event()
         self._identity = identity
         self._tell = tell
         self._waiting: list[tuple[Item, Outcome]] = []
@@ -63,6 +67,23 @@ class Committer(Generic[Item, Outcome]):
         while True:
             try:
                 return self._settle(batch)
-            except PyMongoError as error:
+            except (ConnectionFailure, WTimeoutError, NotPrimaryError) as error:
                 self._tell("settle_failed", error=type(error).__name__, outcomes=len(batch))
-                threading.Event().wait(AGAIN)
+                self._pause.wait(AGAIN)
+            except (PyMongoError, BSONError) as error:
+                # The server is there and refuses: one outcome must not hold up the others.
+                if len(batch) > 1:
+                    return set().union(*(self._write([one]) for one in batch))
+                return self._write_instead(*batch[0], error)
+
+    def _write_instead(self, item: Item, outcome: Outcome, error: Exception) -> set[str]:
+        """An outcome that cannot be stored (say, too large) becomes a failure of ours; its lease is the last resort."""
+        self._tell("outcome_refused", item=self._identity(item), error=type(error).__name__)
+        instead = self._on_refused(item, error)
+        if instead is None or outcome == instead:
+            return {self._identity(item)}
+        try:
+            return self._settle([(item, instead)]) or {self._identity(item)}
+        except PyMongoError as again:
+            self._tell("outcome_refused", item=self._identity(item), error=type(again).__name__)
+            return {self._identity(item)}

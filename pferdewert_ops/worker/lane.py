@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -28,6 +29,9 @@ class Claimed(Protocol):
     @property
     def handle(self) -> Any: ...
 
+
+# A handler that met a database error is tried again after about an election.
+DATABASE_WAIT = timedelta(seconds=10)
 
 Item = TypeVar("Item", bound=Claimed)
 Outcome = TypeVar("Outcome")
@@ -87,11 +91,12 @@ class Lane(Generic[Item, Outcome]):
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closed = threading.Event()
-        self._fruitless = threading.Event()
+        self._looks_wanted = 0
+        self._fruitless_look = -1
         self._entries: dict[tuple[str, int], _Entry] = {}
         self._threads = WorkerThreads(concurrency, service.name, self._thread_crashed)
         self._committer: Committer[Item, Outcome | HandedBack] = Committer(
-            service.settle, self._settled, lambda item: item.id, tell
+            service.settle, self._settled, service.crashed, lambda item: item.id, tell
         )
         self._claimer = threading.Thread(target=self._run, name=f"{service.name}-claimer", daemon=True)
 
@@ -102,8 +107,9 @@ class Lane(Generic[Item, Outcome]):
         self._claimer.start()
 
     def wake(self) -> None:
-        """Something may be claimable: look now."""
-        self._fruitless.clear()
+        """Something may be claimable: look now. Any look that began before this says nothing any more."""
+        with self._lock:
+            self._looks_wanted += 1
         self._wake.set()
 
     def close(self) -> None:
@@ -121,8 +127,10 @@ class Lane(Generic[Item, Outcome]):
         """Hand back on behalf of handlers that do not end: their claim still stands, no attempt is spent."""
         with self._lock:
             left = list(self._entries.values())
-        if left:
+        try:
             self._service.settle([(entry.item, HandedBack()) for entry in left])
+        except PyMongoError as error:
+            self._tell("hand_back_failed", queue=self.name, items=len(left), error=type(error).__name__)
 
     @property
     def busy(self) -> int:
@@ -130,7 +138,8 @@ class Lane(Generic[Item, Outcome]):
 
     def is_idle(self) -> bool:
         """Nothing in hand, and the last look found nothing to claim (or the lane may claim no more)."""
-        return self._busy == 0 and (self._fruitless.is_set() or self._closed.is_set() or self._left == 0)
+        looked = self._fruitless_look == self._looks_wanted
+        return self._busy == 0 and (looked or self._closed.is_set() or self._left == 0)
 
     # --- claiming --------------------------------------------------------------------------------------------
 
@@ -147,6 +156,7 @@ class Lane(Generic[Item, Outcome]):
                 self._wake.wait(self._poll * random.uniform(0.75, 1.25))
 
     def _fill(self) -> bool:
+        look = self._looks_wanted
         free = self._concurrency - self._busy
         if self._left is not None:
             free = min(free, self._left)
@@ -154,8 +164,7 @@ class Lane(Generic[Item, Outcome]):
             return False
         allowed = self._service.gate.allowance(free)
         if allowed <= 0:
-            if self._busy == 0:
-                self._fruitless.set()
+            self._fruitless_look = look
             return False
         items: list[Item] = []
         try:
@@ -170,7 +179,7 @@ class Lane(Generic[Item, Outcome]):
         for item in items:
             self._begin(item)
         if not items:
-            self._fruitless.set()
+            self._fruitless_look = look
         return bool(items)
 
     def _begin(self, item: Item) -> None:
@@ -194,14 +203,15 @@ class Lane(Generic[Item, Outcome]):
         outcome: Outcome | HandedBack
         try:
             outcome = self._service.handle(item, entry)
+        except PyMongoError as error:
+            # Nobody's fault but the database's: no attempt is spent on it.
+            self._tell("handler_interrupted", queue=self.name, job=item.id, fence=item.fence, error=crash_site(error))
+            outcome = HandedBack(wait=DATABASE_WAIT)
         except Exception as error:  # noqa: BLE001 - a job ends here: whatever went wrong becomes its outcome
             self._tell("handler_crashed", queue=self.name, job=item.id, fence=item.fence, error=crash_site(error))
             outcome = self._service.crashed(item, error)
-        if entry.lost:
-            self._tell("outcome_dropped", queue=self.name, job=item.id, fence=item.fence)
-            self._release(item, entry)
-        else:
-            self._committer.add(item, outcome)
+        # Even where the lease seemed lost: the fence decides, and what was paid for is worth the try.
+        self._committer.add(item, outcome)
 
     def _settled(self, item: Item, outcome: Outcome | HandedBack, lost: bool) -> None:  # noqa: FBT001
         entry = self._entries[item.id, item.fence]

@@ -17,6 +17,7 @@ from pferdewert_ops.operations.ports import (
     Suppressed,
     Uncertain,
     Unsuccessful,
+    Watch,
 )
 from pferdewert_ops.wiring import Shop
 from pferdewert_ops.worker.gates import EvaluationGate, LimitsGate
@@ -39,12 +40,17 @@ def evaluation_service(shop: Shop, queue: EvaluationQueue, gate: EvaluationGate)
         if isinstance(outcome, Completed | Cancelled | Unsuccessful):
             shop.advance.order(job.order_id)
 
+    def handle(job: ClaimedJob, watch: Watch) -> JobOutcome:
+        if extended:
+            shop.orders.show_status(job.order_id, "in_bearbeitung")
+        return evaluate(job, watch)
+
     return Service(
         name="evaluation",
         queue=queue.leased,
         gate=gate,
         claim=lambda most: queue.claim(most, paid_only=gate.paid_only),
-        handle=evaluate,
+        handle=handle,
         settle=queue.settle,
         crashed=crashed,
         after=after,
@@ -92,7 +98,9 @@ def tell_job(shop: Shop, job: ClaimedJob, outcome: JobOutcome) -> None:
             failure = outcome.failure
             verb = "job_failed" if isinstance(outcome.after, GiveUp) else "attempt_failed"
             shop.tell(verb, **fields, error_class=failure.error_class.value, code=failure.code)
-            if POLICIES[failure.error_class].tells_human and not isinstance(outcome.after, GiveUp):
+            if failure.error_class is ErrorClass.BAD_INPUT:
+                shop.findings.open(failure.error_class.value, job.order_id, failure.code)
+            elif POLICIES[failure.error_class].tells_human and not isinstance(outcome.after, GiveUp):
                 shop.findings.open(failure.error_class.value, "model", failure.code)
 
 

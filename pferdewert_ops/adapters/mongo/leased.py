@@ -124,7 +124,8 @@ class LeasedQueue:
             .hint(CLAIM_INDEX)
         )
         if floor is not None:
-            cursor = cursor.min([("rank", floor[0]), ("_id", floor[1])])
+            bound: list[Any] = [("rank", floor[0]), ("_id", floor[1])]
+            cursor = cursor.min(bound)
         with cursor:
             return [(found["rank"], found["_id"]) for found in cursor]
 
