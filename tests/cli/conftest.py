@@ -14,12 +14,8 @@ import pytest
 from pferdewert_ops import redaction
 from pferdewert_ops.cli.main import run
 from pferdewert_ops.config import format_duration
-from pferdewert_ops.sandbox.anthropic_server import AnthropicServer
-from pferdewert_ops.sandbox.mail import MailSandbox
-from pferdewert_ops.sandbox.mongodb import MongoSandbox
 from tests.cli.programs import Ended, Running, Surroundings, run_pwops
-from tests.harness import FAST, ShopFloor, shop_floor
-
+from tests.harness import FAST, ShopFloor
 
 LIVE = ("PWOPS_", "MONGODB_", "ANTHROPIC_", "RESEND_", "STRIPE_", "CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR")
 
@@ -32,30 +28,6 @@ def empty_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("pferdewert_ops.config.loading.USUAL_FILES", (Path("pwops.toml"),))
     monkeypatch.setattr(redaction._Register, "values", ())
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def mongo_server() -> Iterator[MongoSandbox]:
-    with MongoSandbox.start() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="session")
-def model_server() -> Iterator[AnthropicServer]:
-    with AnthropicServer.start() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def mail_servers() -> Iterator[MailSandbox]:
-    with MailSandbox() as servers:
-        yield servers
-
-
-@pytest.fixture
-def floor(mongo_server: MongoSandbox, model_server: AnthropicServer, mail_servers: MailSandbox) -> Iterator[ShopFloor]:
-    with shop_floor(mongo_server, model_server, mail_servers) as made:
-        yield made
 
 
 @pytest.fixture
