@@ -6,9 +6,11 @@ from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
 from pferdewert_ops.domain.money import MICRO
 from pferdewert_ops.domain.spending import allowance, worst_case
 from pferdewert_ops.wiring import UNLIMITED, Shop
+from pferdewert_ops.worker.gates import Places
 
 # The longest prompt: the system prompt and every field at its cap, as tokens, rounded up.
 PROMPT_TOKENS = 10_000
+BUDGET_FINDING = "model_budget"
 
 
 class ModelBudget:
@@ -18,23 +20,37 @@ class ModelBudget:
         self._shop = shop
         self._queue = queue
 
-    def places(self, *, paid_only: bool) -> int:
+    def places(self) -> Places:
         """For anybody: while the first model answers. For payers: the second one will do."""
-        models = self._shop.models
-        candidates = [models.primary]
-        if paid_only and models.fallback is not None:
-            candidates.append(models.fallback)
-        open_places = max(self._shop.circuits.places(f"model:{model}") for model in candidates)
-        return min(open_places, self._affordable(paid_only=paid_only)) if open_places else 0
+        models, circuits = self._shop.models, self._shop.circuits
+        first = circuits.places(f"model:{models.primary}")
+        any_model = first
+        if first <= 0 and models.fallback is not None:
+            any_model = circuits.places(f"model:{models.fallback}")
+        for_all, for_payers = self._affordable()
+        because = "breaker" if first <= 0 else "budget" if for_all <= 0 else ""
+        return Places(everybody=min(first, for_all), payers=min(any_model, for_payers), because=because)
 
-    def _affordable(self, *, paid_only: bool) -> int:
-        """How many worst-case calls the budget has left, those that the whole fleet is making now set aside."""
+    def changed(self, places: Places) -> None:
+        """A budget that runs out is said where people look, and withdrawn when the next day begins."""
+        if places.because == "budget":
+            who = "unpaid orders wait" if places.payers > 0 else "every order waits"
+            self._shop.findings.open(BUDGET_FINDING, "today", who)
+        else:
+            self._shop.findings.close(BUDGET_FINDING, "today")
+
+    def _affordable(self) -> tuple[int, int]:
+        """How many worst-case calls the budget has left for anybody and for payers; what runs now is set aside."""
         call = self._worst_call()
         if call <= 0:
-            return UNLIMITED
+            return UNLIMITED, UNLIMITED
         budget = int(Decimal(self._shop.settings.daily_budget_eur) * MICRO)
         reserved = self._queue.leased.processing() * call
-        return allowance(self._shop.spending.today().micro, reserved, budget, call, paid=paid_only)
+        spent = self._shop.spending.today().micro
+        return (
+            allowance(spent, reserved, budget, call, paid=False),
+            allowance(spent, reserved, budget, call, paid=True),
+        )
 
     def _worst_call(self) -> int:
         models = self._shop.models

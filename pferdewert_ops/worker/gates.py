@@ -87,10 +87,20 @@ class LimitsGate:
         self._limits.give_back(1)
 
 
-class ModelCalls(Protocol):
-    """How many calls may be made next, as breakers and budget say: for anybody, or for payers only."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """How many model calls may be made next: for anybody, and for payers. `because` says what holds others back."""
 
-    def places(self, *, paid_only: bool) -> int: ...
+    everybody: int
+    payers: int
+    because: str
+
+
+class ModelCalls(Protocol):
+    """What breakers and budget say; told when that changes, so that it can be said where people look."""
+
+    def places(self) -> Places: ...
+    def changed(self, places: Places) -> None: ...
 
 
 @dataclass(slots=True)
@@ -108,7 +118,7 @@ class EvaluationGate:
     paid_only: bool = False
     _asked_at: float = float("-inf")
     _places: int = 0
-    _said: str = ""
+    _said: tuple[str, str] = ("", "")
 
     def allowance(self, free: int) -> int:
         if self.monotonic() - self._asked_at > VERDICT_LIFE:
@@ -118,14 +128,16 @@ class EvaluationGate:
         return granted
 
     def _ask(self) -> None:
-        everybody = self.calls.places(paid_only=False)
-        self.paid_only = everybody <= 0
-        self._places = self.calls.places(paid_only=True) if self.paid_only else everybody
+        places = self.calls.places()
+        self.paid_only = places.everybody <= 0
+        self._places = places.payers if self.paid_only else places.everybody
         self._asked_at = self.monotonic()
-        said = "closed" if self._places <= 0 else "paid_only" if self.paid_only else "open"
+        verdict = "closed" if self._places <= 0 else "paid_only" if self.paid_only else "open"
+        said = (verdict, places.because)
         if said != self._said:
             self._said = said
-            self.tell("evaluation_gate", verdict=said)
+            self.tell("evaluation_gate", verdict=verdict, because=places.because)
+            self.calls.changed(places)
 
     def unused(self, count: int) -> None:
         self._places += count
