@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from pferdewert_ops.adapters.mongo import connection, documents
 from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
@@ -64,8 +65,12 @@ class Worker:
         )
 
     def close(self) -> None:
-        self._workers.buried(self._holder)
-        self._keeper_client.close()
+        try:
+            self._workers.buried(self._holder)
+        except PyMongoError as error:  # the next worker on this host finds that this process is gone
+            self._shop.tell("state_not_told", error=type(error).__name__)
+        finally:
+            self._keeper_client.close()
 
     # --- parts -----------------------------------------------------------------------------------------------
 

@@ -1,10 +1,12 @@
 """The worker process: starts its threads, serves until told to stop or done, and leaves nothing held behind."""
 
+import queue
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
+
+from pymongo.errors import PyMongoError
 
 from pferdewert_ops.worker.held import HeldDocuments
 from pferdewert_ops.worker.hints import Hints
@@ -41,14 +43,15 @@ class WorkerProcess:
         self._grace = grace
         self._tell = tell
         self._on_stopping = on_stopping
-        self._stop = threading.Event()
-        self._hurry = threading.Event()
+        # What `stop` said and nobody has heard yet. A signal handler says it, and may run while this very thread holds
+        # the lock of an Event: only a SimpleQueue may be put to from anywhere.
+        self._orders: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._told_to_stop = False
+        self._hurry = False
 
     def stop(self) -> None:
         """Claim no more and finish; said a second time: hand back at once."""
-        if self._stop.is_set():
-            self._hurry.set()
-        self._stop.set()
+        self._orders.put(None)
 
     def on_signals(self) -> None:
         """SIGTERM and SIGINT stop this worker. Call from the main thread."""
@@ -74,12 +77,26 @@ class WorkerProcess:
             self._shut_down()
 
     def _serve(self, *, drain: bool) -> None:
-        while not self._stop.wait(IDLE_LOOK if drain else 1.0):
+        while not self._hears_stop(IDLE_LOOK if drain else 1.0):
             if drain and self._all_idle():
                 # What finished last may owe a mail, and a retry may have come due: one more round of everything.
-                self._steward.run_all()
+                try:
+                    self._steward.run_all()
+                except PyMongoError as error:
+                    self._tell("chore_failed", chore="all", error=type(error).__name__)
+                    continue
                 if self._all_idle_after_waking():
                     return
+
+    def _hears_stop(self, seconds: float) -> bool:
+        """Whether somebody has said `stop`, waiting for it so long."""
+        try:
+            self._orders.get(block=seconds > 0, timeout=seconds)
+        except queue.Empty:
+            return self._told_to_stop
+        self._hurry = self._told_to_stop
+        self._told_to_stop = True
+        return True
 
     def _all_idle(self) -> bool:
         return all(lane.is_idle() for lane in self._lanes)
@@ -87,7 +104,7 @@ class WorkerProcess:
     def _all_idle_after_waking(self) -> bool:
         for lane in self._lanes:
             lane.wake()
-        while not self._stop.wait(IDLE_LOOK):
+        while not self._hears_stop(IDLE_LOOK):
             if any(lane.busy for lane in self._lanes):
                 return False
             if self._all_idle():
@@ -96,7 +113,10 @@ class WorkerProcess:
 
     def _shut_down(self) -> None:
         self._tell("stopping", held=len(self._held))
-        self._on_stopping()
+        try:
+            self._on_stopping()
+        except PyMongoError as error:  # only a word on a screen: what runs still has to be brought home
+            self._tell("state_not_told", error=type(error).__name__)
         self._steward.stop()
         if self._hints is not None:
             self._hints.stop()
@@ -106,7 +126,7 @@ class WorkerProcess:
             self._tell("handing_back", held=len(self._held))
             for one in self._held.all():
                 one.stop()
-            self._hurry.clear()
+            self._begin_anew()
             if not self._wait_empty(HAND_BACK_SECONDS):
                 for lane in self._lanes:
                     lane.abandon()
@@ -118,10 +138,15 @@ class WorkerProcess:
     def _wait_empty(self, seconds: float) -> bool:
         """Wait for what is running, unless a second signal says not to."""
         waited = 0.0
-        while waited < seconds and not self._hurry.is_set() and self._busy():
-            self._hurry.wait(IDLE_LOOK)
+        while waited < seconds and not self._hurry and self._busy():
+            self._hears_stop(IDLE_LOOK)
             waited += IDLE_LOOK
         return not self._busy()
+
+    def _begin_anew(self) -> None:
+        """What was said so far is obeyed: it does not cut short the wait that begins now."""
+        self._hears_stop(0)
+        self._hurry = False
 
     def _busy(self) -> bool:
         return any(lane.busy for lane in self._lanes)
