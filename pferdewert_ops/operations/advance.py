@@ -65,7 +65,7 @@ class Advance:
     def _do(self, order: Order, step: Step) -> bool:
         """Do one step; True if the order has moved and should be asked about again."""
         moved = self._act(order, step)
-        if moved or step.kind is StepKind.TELL_HUMAN:
+        if moved:
             self.on_step(order, step)
         return moved
 
@@ -76,7 +76,8 @@ class Advance:
             case StepKind.WAIT | StepKind.NOTHING:
                 return False
             case StepKind.TELL_HUMAN:
-                self.findings.open(step.why.value, view.order_id, step.why.value)
+                if self.findings.open(step.why.value, view.order_id, step.why.value):
+                    self.on_step(order, step)
                 return False
             case StepKind.MAKE_JOB:
                 return self.jobs.make(view.order_id)
