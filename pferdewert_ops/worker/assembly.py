@@ -183,7 +183,7 @@ class Worker:
     def _beat(self, database: Database[Document], busy: int) -> None:
         self._workers.seen(self._holder, busy=busy, database=database)
         for limits in self._limits:
-            limits.renew()
+            limits.renew(database)
 
     def _on_change(self, collection: str, identity: Any) -> None:
         """Somebody inserted or requeued something, or an order was paid."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
 from pferdewert_ops.adapters.mongo.mail_outbox import MailQueue
+from pferdewert_ops.adapters.mongo.slots import COLLECTION as SLOTS
+from pferdewert_ops.adapters.mongo.slots import end_leases
 from pferdewert_ops.adapters.mongo.workers import Workers
 from pferdewert_ops.adapters.system import Identity, is_dead
 from pferdewert_ops.domain.failures import MAIL_POLICIES, POLICIES, ErrorClass, Policy
@@ -43,8 +45,10 @@ class Chores:
 
     def rescue(self) -> bool:
         """Take back what dead workers held: at once where they certainly are dead, else when the lease ran out."""
+        queues = (self._evaluation, self._mail)
         for holder in self._workers.bury(self._is_dead):
-            ended = sum(queue.leased.expire_holder(holder) for queue in (self._evaluation, self._mail))
+            ended = sum(queue.leased.expire_holder(holder) for queue in queues)
+            end_leases(self._shop.database[SLOTS], [queue.name for queue in queues], holder)
             self._workers.buried(holder)
             self._shop.tell("worker_lost", worker=holder, leases=ended)
         return self._take_back(self._evaluation, POLICIES) + self._take_back(self._mail, MAIL_POLICIES) > 0

@@ -89,7 +89,8 @@ class Foreground:
 
     def places(self, *, paid: bool) -> int:
         """How many model calls breaker and budget allow now for an order like this."""
-        return self._budget.places(paid_only=paid)
+        places = self._budget.places()
+        return places.payers if paid else places.everybody
 
     def start(self, job_id: str | None) -> None:
         """Begin with this job, or with the order's mails where there is none to evaluate."""
@@ -245,4 +246,4 @@ class Foreground:
     def _beat(self, database: Database[Document], busy: int) -> None:
         self._workers.seen(self._shop.identity.holder, busy=busy, database=database)
         for limits in self._limits:
-            limits.renew()
+            limits.renew(database)

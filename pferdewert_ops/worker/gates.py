@@ -4,9 +4,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
-from pferdewert_ops.adapters.mongo.slots import Slot, Slots
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from pferdewert_ops.adapters.mongo.slots import COLLECTION, Slot, Slots
 
 # Pause, breaker and budget are read at most this often: a little longer than an idle lane's poll, so that a job that
 # comes in finds the answer there.
@@ -33,7 +36,11 @@ class FleetLimits:
                 self._held += slots
             wanted = len(slots)
         if self._per_minute is not None and wanted > 0:
-            self._fresh = self._per_minute.take(wanted, self._holder)
+            try:
+                self._fresh = self._per_minute.take(wanted, self._holder)
+            except PyMongoError:
+                self.give_back(wanted)  # else they would be renewed for ever, and nothing run under them
+                raise
             self.give_back(wanted - len(self._fresh))
             wanted = len(self._fresh)
         return wanted
@@ -52,13 +59,16 @@ class FleetLimits:
             back, self._held = self._held[:count], self._held[count:]
         self._at_once.release(back)
 
-    def renew(self) -> None:
-        """Keep the slots of what is running. One that was lost belongs to somebody else: the limit bends, briefly."""
+    def renew(self, database: Database[dict[str, Any]]) -> None:
+        """Keep the slots of what is running. One that was lost belongs to somebody else: the limit bends, briefly.
+
+        `database` is the renewing thread's own client's: a frozen primary must not hang the lease renewals.
+        """
         if self._at_once is None:
             return
         with self._lock:
             held = list(self._held)
-        kept = {slot.id for slot in self._at_once.renew(held)}
+        kept = {slot.id for slot in self._at_once.renew(held, database[COLLECTION])}
         with self._lock:
             self._held = [slot for slot in self._held if slot.id in kept or slot not in held]
 

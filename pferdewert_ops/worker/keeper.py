@@ -57,12 +57,12 @@ class Keeper:
         due = self._monotonic()
         pause = min(PROGRESS_EVERY, self._every)
         while not self._stop.wait(pause):
-            renewing = self._monotonic() >= due
-            if renewing:
-                due = self._monotonic() + self._every
+            began = self._monotonic()
+            renewing = began >= due
             try:
                 self._round(renew_all=renewing)
                 if renewing:
+                    due = began + self._every  # what failed is tried again after the next pause
                     self._beat(self._database, len(self._held))
             except PyMongoError as error:
                 self._tell("renewal_failed", error=type(error).__name__)

@@ -238,7 +238,10 @@ class Lane(Generic[Item, Outcome]):
         with self._lock:
             self._entries.pop((item.id, item.fence), None)
             self._busy -= 1
-        self._service.gate.ended()
+        try:
+            self._service.gate.ended()
+        except PyMongoError as error:  # its slot comes back with its lease
+            self._tell("slot_not_returned", queue=self.name, error=type(error).__name__)
         self._wake.set()
 
     def _thread_crashed(self, error: BaseException) -> None:

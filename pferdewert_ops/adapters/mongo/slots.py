@@ -43,9 +43,7 @@ class Slots:
     """
 
     def __init__(self, collection: Collection[Document], limiter: str, size: int, lease: timedelta) -> None:
-        self._collection = collection.with_options(
-            read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern("majority")
-        )
+        self._collection = _as_needed(collection)
         self._limiter = limiter
         self._size = size
         self._lease_ms = round(lease / timedelta(milliseconds=1))
@@ -62,13 +60,17 @@ class Slots:
             taken += self._taken_of(free[:wanted], holder)
         return taken
 
-    def renew(self, slots: Sequence[Slot]) -> list[Slot]:
-        """Those that are still ours, with a new lease. One that is missing was late and belongs to somebody else."""
+    def renew(self, slots: Sequence[Slot], collection: Collection[Document] | None = None) -> list[Slot]:
+        """Those that are still ours, with a new lease. One that is missing was late and belongs to somebody else.
+
+        `collection` is the same one through the renewing thread's own client, whose sockets give up early.
+        """
         if not slots:
             return []
+        through = self._collection if collection is None else _as_needed(collection)
         lease = {"$set": {"leaseUntil": self._lease_end()}}
-        self._collection.bulk_write([UpdateOne(_ours(slot), [lease]) for slot in slots], ordered=False)
-        return self._held(slots)
+        through.bulk_write([UpdateOne(_ours(slot), [lease]) for slot in slots], ordered=False)
+        return _held(through, slots)
 
     def release(self, slots: Sequence[Slot]) -> None:
         """Give them back at once. One that is somebody else's by now stays theirs."""
@@ -119,18 +121,29 @@ class Slots:
         # Literals, because a name that begins with a dollar sign would be read as a field's.
         values = {"holder": {"$literal": holder}, "token": {"$literal": token}, "leaseUntil": self._lease_end()}
         self._collection.update_many({"_id": {"$in": picked}, "$expr": _EXPIRED}, [{"$set": values}])
-        return self._held([Slot(id=name, token=token) for name in picked])
-
-    def _held(self, slots: Sequence[Slot]) -> list[Slot]:
-        with self._collection.find({"_id": {"$in": [slot.id for slot in slots]}}, {"token": 1}) as cursor:
-            tokens = {document["_id"]: document["token"] for document in cursor}
-        return [slot for slot in slots if tokens.get(slot.id) == slot.token]
+        return _held(self._collection, [Slot(id=name, token=token) for name in picked])
 
     def _lease_end(self) -> Mapping[str, Any]:
         return {"$add": ["$$NOW", self._lease_ms]}
 
 
 _EXPIRED = {"$lte": ["$leaseUntil", "$$NOW"]}
+
+
+def _as_needed(collection: Collection[Document]) -> Collection[Document]:
+    return collection.with_options(read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern("majority"))
+
+
+def _held(collection: Collection[Document], slots: Sequence[Slot]) -> list[Slot]:
+    with collection.find({"_id": {"$in": [slot.id for slot in slots]}}, {"token": 1}) as cursor:
+        tokens = {document["_id"]: document["token"] for document in cursor}
+    return [slot for slot in slots if tokens.get(slot.id) == slot.token]
+
+
+def end_leases(collection: Collection[Document], limiters: Sequence[str], holder: str) -> None:
+    """Free what a worker held that is known to be dead, of these limiters; what it used up of a rate stays used."""
+    free = {"$set": {"holder": None, "token": None, "leaseUntil": _FREE_SINCE_EVER}}
+    _as_needed(collection).update_many({"limiter": {"$in": list(limiters)}, "holder": {"$eq": holder}}, free)
 
 
 def _ours(slot: Slot) -> Document:
