@@ -1,0 +1,126 @@
+"""How the queues stand, counted on their indexes: what waits, what runs, what the last day brought. Read only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from pferdewert_ops.adapters.mongo import documents
+from pferdewert_ops.adapters.mongo.documents import Document
+from pferdewert_ops.adapters.mongo.evaluation_jobs import ADOPT_INDEX
+from pferdewert_ops.adapters.mongo.leased import CLAIM_INDEX, LEASE_INDEX, PROMOTE_INDEX
+from pferdewert_ops.adapters.mongo.listing import LISTING_INDEX, MOST_MS
+
+EVALUATION, MAIL = "evaluation", "mail"
+LATELY = timedelta(hours=24)
+_OLDEST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFigures:
+    """One queue now, and its last 24 hours.
+
+    `ready` may be claimed, `waiting` rests until its time, `left_alone` are jobs of the shop's that nobody took over
+    (orders before the horizon). `stuck` is running by its status with a lease that ran out. `oldest_since` is when the
+    longest-ready one became due. `uncertain` mails need a person.
+    """
+
+    queue: str
+    ready: int
+    waiting: int
+    left_alone: int
+    processing: int
+    stuck: int
+    oldest_since: datetime | None
+    done_lately: int
+    failed_lately: int
+    uncertain: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """That an operator paused a queue, since when, and who."""
+
+    since: datetime
+    actor: str
+
+
+class Figures:
+    """Figures of one shop's queues. Needs the indexes of `pwops migrate`."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+
+    def evaluation(self) -> QueueFigures:
+        """The evaluation queue."""
+        left_alone = self._count(documents.JOBS, {"status": "pending", "fence": None}, ADOPT_INDEX)
+        return self._figures(
+            EVALUATION, documents.JOBS, left_alone=left_alone, done=("completed", "completedAt", "pwops_completed")
+        )
+
+    def mail(self) -> QueueFigures:
+        """The mail queue."""
+        return self._figures(MAIL, documents.MAILS, left_alone=0, done=("sent", "sentAt", "pwops_sent"))
+
+    def pauses(self) -> dict[str, Pause]:
+        """The paused queues."""
+        with self._database[documents.SETTINGS].find(
+            {"_id": {"$in": [f"pause:{EVALUATION}", f"pause:{MAIL}"]}}
+        ) as found:
+            return {
+                str(one["_id"]).removeprefix("pause:"): Pause(since=one["at"], actor=str(one.get("actor", "")))
+                for one in found
+            }
+
+    def slots_in_use(self) -> dict[str, int]:
+        """How many slots of each fleet-wide limit are taken, by the server's clock."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"$expr": {"$gt": ["$leaseUntil", "$$NOW"]}}},
+            {"$group": {"_id": "$limiter", "taken": {"$sum": 1}}},
+        ]
+        with self._database[documents.SLOTS].aggregate(pipeline, maxTimeMS=MOST_MS) as found:
+            return {str(one["_id"]): one["taken"] for one in found}
+
+    def workers_alive(self, within: timedelta) -> int:
+        """How many workers have given a sign of life lately."""
+        seen = {"$expr": {"$gt": ["$seenAt", {"$subtract": ["$$NOW", documents.milliseconds(within)]}]}}
+        return self._database[documents.WORKERS].count_documents(
+            {"state": {"$in": ["running", "stopping"]}, **seen}, maxTimeMS=MOST_MS
+        )
+
+    def _figures(self, queue: str, collection: str, *, left_alone: int, done: tuple[str, str, str]) -> QueueFigures:
+        since = datetime.now(UTC) - LATELY
+        done_status, done_field, done_index = done
+        unranked = self._count(collection, {"status": "pending", "rank": None}, PROMOTE_INDEX)
+        ready, oldest = self._ready(self._database[collection])
+        # Without a lease it is not a worker of ours that runs it.
+        held = {"status": "processing", "leaseUntil": {"$gte": _OLDEST}}
+        expired = {**held, "$expr": {"$lte": ["$leaseUntil", "$$NOW"]}}
+        return QueueFigures(
+            queue=queue,
+            ready=ready,
+            waiting=max(0, unranked - left_alone),
+            left_alone=left_alone,
+            processing=self._count(collection, held, LEASE_INDEX),
+            stuck=self._count(collection, expired, LEASE_INDEX),
+            oldest_since=oldest,
+            done_lately=self._count(collection, {"status": done_status, done_field: {"$gte": since}}, done_index),
+            failed_lately=self._count(collection, {"status": "failed", "failedAt": {"$gte": since}}, "pwops_failed"),
+            uncertain=self._count(collection, {"status": "uncertain"}, LISTING_INDEX) if queue == MAIL else 0,
+        )
+
+    def _ready(self, collection: Collection[Document]) -> tuple[int, datetime | None]:
+        """How many are ready, and since when the first of them is. The rank tells the turn, not the time."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"status": "pending", "rank": {"$gte": _OLDEST}}},
+            {"$group": {"_id": None, "count": {"$sum": 1}, "oldest": {"$min": "$scheduledAt"}}},
+        ]
+        with collection.aggregate(pipeline, hint=CLAIM_INDEX, maxTimeMS=MOST_MS) as found:
+            row = next(found, None)
+        return (0, None) if row is None else (row["count"], row["oldest"])
+
+    def _count(self, collection: str, match: Document, index: str) -> int:
+        return self._database[collection].count_documents(match, hint=index, maxTimeMS=MOST_MS)
