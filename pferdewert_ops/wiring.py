@@ -93,7 +93,7 @@ class Shop:
 
     @cached_property
     def orders(self) -> MongoOrders:
-        return MongoOrders(self.database, horizon=self.horizon)
+        return MongoOrders(self.database, horizon=self.horizon, reach=self.failpoints.reach)
 
     @cached_property
     def orders_to_look_at(self) -> MongoOrders:

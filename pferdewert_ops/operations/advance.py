@@ -80,17 +80,21 @@ class Advance:
                     self.on_step(order, step)
                 return False
             case StepKind.MAKE_JOB:
-                return self.jobs.make(view.order_id)
+                return self._then("job_made", self.jobs.make(view.order_id))
             case StepKind.REVIVE_JOB:
                 return self.jobs.revive(job_id, actor="payment", expected=[JobStatus.CANCELLED.value])
             case StepKind.MARK_PAID:
-                return self.jobs.mark_paid(job_id)
+                return self._then("paid_marked", self.jobs.mark_paid(job_id))
             case StepKind.CANCEL_JOB:
                 return self.jobs.cancel(job_id, _CANCEL_REASONS.get(step.why, CancelReason.NO_LONGER_OWED))
             case StepKind.DELIVER:
                 return self._deliver(view.order_id)
             case StepKind.MAIL:
                 return self._owe(order, step.mail or MailKind.RESULT)
+
+    def _then(self, failpoint: str, done: bool) -> bool:  # noqa: FBT001 - passed through
+        self.failpoints.reach(failpoint)
+        return done
 
     def _deliver(self, order_id: str) -> bool:
         outcome = self.orders.deliver(order_id)
@@ -101,6 +105,7 @@ class Advance:
         order_id = order.view.order_id
         if kind is MailKind.RESULT and self.tell_operators:
             self.mails.owe(order_id, MailKind.OPERATOR)
+            self.failpoints.reach("notice_owed")
         owed = self.mails.owe(order_id, kind, with_bcc=kind is MailKind.RESULT and order.view.delay_mail is None)
         self.failpoints.reach("mail_owed")
         return owed

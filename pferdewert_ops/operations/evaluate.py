@@ -155,6 +155,7 @@ class EvaluateOrder:
             micro = self._book(job, model, failed.usage)
             failure = Failure(error_class=failed.error_class, code=failed.code, retry_after=failed.retry_after)
             return self.failed(job, failure, cost_micro=micro)
+        self._failpoints.reach("answered")
         micro = self._book(job, model, answer.usage)
         self._failpoints.reach("evaluated")
         checked = judge(answer, order.product, horse)

@@ -56,7 +56,12 @@ class Worker:
         if transport is not None:
             self.lanes.append(self._mail_lane(transport, max_jobs if EVALUATION not in queues else None))
         self.chores = Chores(
-            shop, evaluation=self._evaluation, mail=self._mail, workers=self._workers, on_median=self._set_median
+            shop,
+            evaluation=self._evaluation,
+            mail=self._mail,
+            workers=self._workers,
+            held=self._held,
+            on_median=self._set_median,
         )
         self.steward = self._steward()
         self.process = self._process()

@@ -16,6 +16,7 @@ from pferdewert_ops.domain.jobs import Attempts, Failure, after_failure
 from pferdewert_ops.operations.ports import Unsuccessful
 from pferdewert_ops.operations.survey import SurveyReport
 from pferdewert_ops.wiring import Shop
+from pferdewert_ops.worker.held import HeldDocuments
 
 RESCUED_AT_ONCE = 100
 # A session can be paid for a day, and what is delayed settles within days: everything else is rare enough to wait.
@@ -34,12 +35,14 @@ class Chores:
         evaluation: EvaluationQueue,
         mail: MailQueue,
         workers: Workers,
+        held: HeldDocuments,
         on_median: Callable[[float | None], None],
     ) -> None:
         self._shop = shop
         self._evaluation = evaluation
         self._mail = mail
         self._workers = workers
+        self._held = held
         self._on_median = on_median
         self.report: SurveyReport | None = None
 
@@ -51,20 +54,30 @@ class Chores:
             end_leases(self._shop.database[SLOTS], [queue.name for queue in queues], holder)
             self._workers.buried(holder)
             self._shop.tell("worker_lost", worker=holder, leases=ended)
-        return self._take_back(self._evaluation, POLICIES) + self._take_back(self._mail, MAIL_POLICIES) > 0
+        return self._take_back_all(self._evaluation, POLICIES) + self._take_back_all(self._mail, MAIL_POLICIES) > 0
 
     def _is_dead(self, worker: dict[str, Any]) -> bool:
         return is_dead(Identity(**worker), self._shop.identity)
+
+    def _take_back_all(self, queue: Any, policies: dict[ErrorClass, Policy]) -> int:
+        total = taken = self._take_back(queue, policies)
+        while taken == RESCUED_AT_ONCE:
+            taken = self._take_back(queue, policies)
+            total += taken
+        return total
 
     def _take_back(self, queue: Any, policies: dict[ErrorClass, Policy]) -> int:
         fallback = self._shop.models.fallback is not None and policies is POLICIES
         outcomes = [
             (item, Unsuccessful(failure=LOST, after=_after_loss(item.attempts, policies, fallback=fallback)))
             for item in queue.expired(RESCUED_AT_ONCE)
+            # After a long outage our own leases have run out too; what was paid for is still on its way to the server.
+            if not self._held.holds(queue.leased, item.handle)
         ]
         if not outcomes:
             return 0
         others = queue.settle(outcomes, expired=True)
+        self._shop.failpoints.reach("taken_back")
         for item, _ in outcomes:
             if item.id not in others:
                 self._shop.tell("lease_expired", queue=queue.name, job=item.id, fence=item.fence)
@@ -86,6 +99,7 @@ class Chores:
 
     def adopted(self, order_id: str) -> None:
         """The shop's job for this order is ours now: the order is known, and a second job for it goes."""
+        self._shop.failpoints.reach("adopted")
         self._shop.tell("adopted", order=order_id)
         self._shop.orders.remember([order_id])
         self._shop.advance.order(order_id)

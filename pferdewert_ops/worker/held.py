@@ -69,6 +69,11 @@ class HeldDocuments:
         with self._changed:
             return list(self._held.values())
 
+    def holds(self, queue: LeasedQueue, leased: Leased) -> bool:
+        """Whether a handler of this process is at it, or its outcome waits to be written."""
+        with self._changed:
+            return (id(queue), leased.id, leased.fence) in self._held
+
     def __len__(self) -> int:
         return len(self._held)
 

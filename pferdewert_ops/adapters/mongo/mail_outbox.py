@@ -14,6 +14,7 @@ from pferdewert_ops.adapters.mongo.documents import Document
 from pferdewert_ops.adapters.mongo.evaluation_jobs import failed_update, released
 from pferdewert_ops.adapters.mongo.leased import LEASED_INDEXES, Leased, LeasedQueue, Settlement, Update
 from pferdewert_ops.domain.failures import ErrorClass
+from pferdewert_ops.domain.jobs import GiveUp
 from pferdewert_ops.domain.letters import Letter, MailKind
 from pferdewert_ops.domain.orders import MailStatus
 from pferdewert_ops.operations.ports import (
@@ -203,9 +204,23 @@ def _update(mail: ClaimedMail, outcome: MailOutcome) -> Update:
         case Unsuccessful():
             update = failed_update(outcome, fence=mail.fence)
             if outcome.failure.error_class in _SAYS_NOTHING:
-                return update
+                return [*update, _IN_DOUBT] if isinstance(outcome.after, GiveUp) else update
             # The provider certainly has not got it: the next hand-over is a first one again.
             return [*update, {"$unset": ["letter", "transport", "handedOverAt"]}]
+
+
+# Given up after a hand-over that nobody answered: who reads `failed` would send it again.
+_IN_DOUBT = {
+    "$set": {
+        "status": {
+            "$cond": [
+                {"$eq": [{"$type": "$handedOverAt"}, "date"]},
+                MailStatus.UNCERTAIN.value,
+                MailStatus.FAILED.value,
+            ]
+        }
+    }
+}
 
 
 def _closed(status: MailStatus, code: str) -> Update:

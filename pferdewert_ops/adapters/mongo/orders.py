@@ -1,7 +1,7 @@
 """The shop's order documents with everything that belongs to one order: job, mails, our record."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,9 @@ CHECKOUT_SECONDS = 300
 class MongoOrders:
     """Orders of both products. Everything written here is compare-and-set on what was read and judged."""
 
-    def __init__(self, database: Database[Document], *, horizon: datetime) -> None:
+    def __init__(
+        self, database: Database[Document], *, horizon: datetime, reach: Callable[[str], None] = lambda _: None
+    ) -> None:
         majority = WriteConcern("majority")
         self._database = database
         self._collections: dict[Product, Collection[Document]] = {
@@ -40,6 +42,7 @@ class MongoOrders:
         self._counters = database["counters"].with_options(write_concern=majority)
         self._certificates = database["ops_certificates"].with_options(write_concern=majority)
         self._horizon = horizon
+        self._reach = reach
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -191,11 +194,13 @@ class MongoOrders:
             {"name": name}, {"$inc": {"seq": 1}}, return_document=ReturnDocument.AFTER
         )
         assert counted is not None, "the counter was made above and is never deleted"  # noqa: S101
+        self._reach("certificate_counted")
         number = f"CERT-{completed_at.year}-{int(counted['seq']):06d}"
         try:
             self._certificates.insert_one({"_id": order_id, "number": number})
         except DuplicateKeyError:
             return self._certificate_number(order_id, completed_at)  # another worker numbered it meanwhile
+        self._reach("certificate_numbered")
         return number
 
     # --- our own record --------------------------------------------------------------------------------------
