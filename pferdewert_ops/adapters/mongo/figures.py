@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo.collection import Collection
 from pymongo.database import Database
 
 from pferdewert_ops.adapters.mongo import documents
@@ -94,33 +93,39 @@ class Figures:
     def _figures(self, queue: str, collection: str, *, left_alone: int, done: tuple[str, str, str]) -> QueueFigures:
         since = datetime.now(UTC) - LATELY
         done_status, done_field, done_index = done
-        unranked = self._count(collection, {"status": "pending", "rank": None}, PROMOTE_INDEX)
-        ready, oldest = self._ready(self._database[collection])
+        ranked, ranked_since = self._waiting(collection, {"rank": {"$gte": _OLDEST}}, CLAIM_INDEX)
+        # Due, and ranked by the next worker that looks: without any worker this is where everything gathers.
+        due = {"rank": None, "fence": {"$gte": 0}, "$expr": {"$lte": ["$scheduledAt", "$$NOW"]}}
+        unranked, unranked_since = self._waiting(collection, due, PROMOTE_INDEX)
+        resting = {"status": "pending", "rank": None, "$expr": {"$gt": ["$scheduledAt", "$$NOW"]}}
         # Without a lease it is not a worker of ours that runs it.
         held = {"status": "processing", "leaseUntil": {"$gte": _OLDEST}}
         expired = {**held, "$expr": {"$lte": ["$leaseUntil", "$$NOW"]}}
         return QueueFigures(
             queue=queue,
-            ready=ready,
-            waiting=max(0, unranked - left_alone),
+            ready=ranked + unranked,
+            waiting=self._count(collection, {**resting, "fence": {"$gte": 0}}, PROMOTE_INDEX),
             left_alone=left_alone,
             processing=self._count(collection, held, LEASE_INDEX),
             stuck=self._count(collection, expired, LEASE_INDEX),
-            oldest_since=oldest,
+            oldest_since=min((at for at in (ranked_since, unranked_since) if at is not None), default=None),
             done_lately=self._count(collection, {"status": done_status, done_field: {"$gte": since}}, done_index),
             failed_lately=self._count(collection, {"status": "failed", "failedAt": {"$gte": since}}, "pwops_failed"),
             uncertain=self._count(collection, {"status": "uncertain"}, LISTING_INDEX) if queue == MAIL else 0,
         )
 
-    def _ready(self, collection: Collection[Document]) -> tuple[int, datetime | None]:
-        """How many are ready, and since when the first of them is. The rank tells the turn, not the time."""
+    def _waiting(self, collection: str, match: Document, index: str) -> tuple[int, datetime | None]:
+        """How many there are, and since when the first of them is due. The rank tells the turn, not the time."""
+        since = {"$ifNull": ["$scheduledAt", "$createdAt"]}
         pipeline: list[Mapping[str, Any]] = [
-            {"$match": {"status": "pending", "rank": {"$gte": _OLDEST}}},
-            {"$group": {"_id": None, "count": {"$sum": 1}, "oldest": {"$min": "$scheduledAt"}}},
+            {"$match": {"status": "pending", **match}},
+            {"$group": {"_id": None, "count": {"$sum": 1}, "oldest": {"$min": since}}},
         ]
-        with collection.aggregate(pipeline, hint=CLAIM_INDEX, maxTimeMS=MOST_MS) as found:
+        with self._database[collection].aggregate(pipeline, hint=index, maxTimeMS=MOST_MS) as found:
             row = next(found, None)
-        return (0, None) if row is None else (row["count"], row["oldest"])
+        if row is None:
+            return 0, None
+        return row["count"], row["oldest"] if isinstance(row["oldest"], datetime) else None
 
     def _count(self, collection: str, match: Document, index: str) -> int:
         return self._database[collection].count_documents(match, hint=index, maxTimeMS=MOST_MS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from pymongo.database import Database
@@ -23,7 +23,9 @@ def _date_or(field: str, otherwise: object) -> Document:
 
 
 # A lease of ours that ran out; or a worker of the shop's own, which has no lease, past the longest time it can live.
-_LEASE_ENDS = _date_or("$leaseUntil", {"$add": [_date_or("$startedAt", {"$toDate": 0}), milliseconds(FOREIGN_LIMIT)]})
+_LEASE_ENDS = _date_or(
+    "$leaseUntil", {"$add": [_date_or("$startedAt", datetime(1970, 1, 1, tzinfo=UTC)), milliseconds(FOREIGN_LIMIT)]}
+)
 _ABANDONED = {"$lte": [_LEASE_ENDS, "$$NOW"]}
 
 
