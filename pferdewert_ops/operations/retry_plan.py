@@ -133,7 +133,7 @@ def _of_job(job: JobState | None, step: Step, *, left_behind: bool) -> Plan:
                 return Plan(why=Why.BEFORE_HORIZON, treatment=Treatment.RESTART_JOB)
             return Plan(why=Why.QUEUED)
         case JobStatus.COMPLETED:
-            return Plan(why=step.why)
+            return Plan(why=step.why, treatment=None if job.has_result else Treatment.RESTART_JOB)
         case _:
             assert_never(job.status)
 

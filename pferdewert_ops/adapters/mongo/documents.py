@@ -1,5 +1,6 @@
 """The only file that knows field names: the shop's to the letter, ours beside them, and how both become our values."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -36,6 +37,8 @@ BREAKERS = "ops_breakers"
 # What a look at an order needs of its document. The result itself can be long: its head tells a placeholder, a blank
 # and a text apart, so a pass over many orders reads no more than that.
 RESULT_HEAD = 200
+# Checkout makes the id first and writes `erstellt` last: the id is older by at most the time that it takes.
+CHECKOUT = timedelta(minutes=5)
 ORDER_FIELDS = (
     "status",
     "erstellt",
@@ -65,6 +68,11 @@ def both_ids(ids: Sequence[str]) -> list[Any]:
 
 def id_from_time(moment: datetime) -> ObjectId:
     return ObjectId.from_datetime(moment)
+
+
+def oldest_id_since(moment: datetime) -> ObjectId:
+    """Where the ids of all orders begin that were made at `moment` or later."""
+    return id_from_time(moment - CHECKOUT)
 
 
 def order_projection(product: Product) -> Document:
@@ -145,7 +153,7 @@ def order_view(
 def job_view(job: Mapping[str, Any]) -> JobView:
     return JobView(
         id=str(job["_id"]),
-        status=job_status(job),
+        status=job_standing(job),
         paid=job.get("paid") is True,
         cancel_reason=_word(CancelReason, job.get("cancelReason")),
     )
@@ -154,6 +162,19 @@ def job_view(job: Mapping[str, Any]) -> JobView:
 def job_status(job: Mapping[str, Any]) -> JobStatus:
     """The job's state; a word that nobody knows counts as failed, which a human is told of."""
     return _word(JobStatus, job.get("status")) or JobStatus.FAILED
+
+
+def job_standing(job: Mapping[str, Any]) -> JobStatus:
+    """The job's state as what can be done with it: completed without a result that we can read, it came to nothing.
+
+    Needs `completedAt` and `result.model` of the document. A worker of the shop's own stores a result of its own shape.
+    """
+    status = job_status(job)
+    if status is not JobStatus.COMPLETED:
+        return status
+    result = job.get("result")
+    readable = isinstance(result, Mapping) and isinstance(result.get("model"), str)
+    return status if readable and isinstance(job.get("completedAt"), datetime) else JobStatus.FAILED
 
 
 def _mail_status(mail: Mapping[str, Any] | None) -> MailStatus | None:
@@ -186,7 +207,7 @@ def surviving_job(jobs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None
         JobStatus.FAILED: 3,
         JobStatus.CANCELLED: 4,
     }
-    return min(jobs, key=lambda job: (order[job_status(job)], job_created_at(job), str(job["_id"])), default=None)
+    return min(jobs, key=lambda job: (order[job_standing(job)], job_created_at(job), str(job["_id"])), default=None)
 
 
 def job_created_at(job: Mapping[str, Any]) -> datetime:
@@ -218,15 +239,12 @@ def new_job(order: Mapping[str, Any], product: Product, now: datetime) -> Docume
 
 def adoption(job: Mapping[str, Any], order: Mapping[str, Any], product: Product) -> Document:
     """What a job that the shop inserted lacks, and its figures made usable."""
-    limit = job.get("maxAttempts")
-    usable = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
-    attempts = job.get("attempts")
     return {
         "status": JobStatus.PENDING.value,
         "product": product.key.value,
         "paid": payment_of(order) is Payment.PAID,
-        "attempts": attempts if isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0 else 0,
-        "maxAttempts": limit if usable else DEFAULT_MAX_ATTEMPTS,
+        "attempts": _count(job.get("attempts"), least=0, otherwise=0),
+        "maxAttempts": _count(job.get("maxAttempts"), least=1, otherwise=DEFAULT_MAX_ATTEMPTS),
         "failures": {},
         "stage": Stage.PRIMARY.value,
         "fence": 0,
@@ -237,11 +255,18 @@ def attempts_of(job: Mapping[str, Any]) -> Attempts:
     failures = job.get("failures")
     counted = failures if isinstance(failures, Mapping) else {}
     return Attempts(
-        spent=int(job.get("attempts", 0)),
-        limit=int(job.get("maxAttempts", DEFAULT_MAX_ATTEMPTS)),
-        failures={ErrorClass(word): int(count) for word, count in counted.items() if word in tuple(ErrorClass)},
+        spent=_count(job.get("attempts"), least=0, otherwise=0),
+        limit=_count(job.get("maxAttempts"), least=1, otherwise=DEFAULT_MAX_ATTEMPTS),
+        failures={known: _count(counted[known], least=0, otherwise=0) for known in ErrorClass if known in counted},
         stage=Stage.FALLBACK if job.get("stage") == Stage.FALLBACK else Stage.PRIMARY,
     )
+
+
+def _count(value: object, *, least: int, otherwise: int) -> int:
+    """A figure that somebody else may have written, as a double or as no number at all."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return otherwise
+    return int(value) if value >= least and value == int(value) else otherwise
 
 
 def literal(fields: Mapping[str, Any]) -> Document:

@@ -92,13 +92,11 @@ class MongoJobs:
     def mark_paid(self, job_id: str) -> bool:
         """The payment moves a waiting job up: without a rank it is ranked anew, as paid."""
         waiting = {"_id": {"$in": documents.both_ids([job_id])}, "paid": {"$ne": True}}
+        # A running one too: handed back, it would stand where the unpaid do.
         moved = self._jobs.update_one(
-            {**waiting, "status": "pending"}, {"$set": {"paid": True}, "$unset": {"rank": ""}}
+            {**waiting, "status": {"$in": ["pending", "processing"]}}, {"$set": {"paid": True}, "$unset": {"rank": ""}}
         )
-        if moved.modified_count:
-            return True
-        running = self._jobs.update_one({**waiting, "status": "processing"}, {"$set": {"paid": True}})
-        return running.modified_count == 1
+        return moved.modified_count == 1
 
     def revive(self, job_id: str, *, actor: str, expected: Sequence[str]) -> bool:
         """Make a job claimable again with a fresh attempt budget; the history stays, the old fence goes on."""
@@ -133,7 +131,7 @@ class MongoJobs:
         """
         adopted: list[str] = []
         orphans: list[str] = []
-        floor = documents.id_from_time(since)
+        floor = documents.oldest_id_since(since)
         for bound in (floor, str(floor)):
             for status in ("pending", "processing"):
                 after: dict[str, Any] = {"$gte": bound}
@@ -146,7 +144,8 @@ class MongoJobs:
 
     def adopt_one(self, job_id: Any, since: datetime) -> str | None:
         """Take over one job that was inserted just now; the id of its order, None if there was nothing to do."""
-        job = self._jobs.find_one({"_id": job_id, "status": "pending", "fence": None}, {"horseData": 0})
+        new = {"_id": job_id, "status": "pending", "fence": None, "bewertungId": {"$type": ["objectId", "string"]}}
+        job = self._jobs.find_one(new, {"horseData": 0})
         if job is None:
             return None
         adopted, _ = self._adopt_page([job], since)
@@ -182,7 +181,7 @@ class MongoJobs:
             product, order = orders[order_id]
             if documents.created_at(order) >= since:
                 taken = self._jobs.update_one(
-                    {"_id": job["_id"], "status": job["status"], "fence": None},
+                    {name: job.get(name) for name in ("_id", "status", "startedAt", "fence")},
                     [{"$set": documents.literal(documents.adoption(job, order, product))}, *ranked_if_due()],
                 )
                 if taken.modified_count:

@@ -21,8 +21,6 @@ from pferdewert_ops.domain.products import PRODUCTS, WERTGUTACHTEN, Country, Pro
 from pferdewert_ops.operations.ports import DeliveryOutcome, Order
 
 PAGE = 500  # orders judged at once: half a megabyte of reduced documents
-# A shop's id is older than the moment that `erstellt` names by at most the time that checkout takes.
-CHECKOUT_SECONDS = 300
 
 
 class MongoOrders:
@@ -65,7 +63,7 @@ class MongoOrders:
 
     def since(self, moment: datetime) -> Iterator[list[Order]]:
         """Every order whose id was made at `moment` or later, oldest first, in pages; bounded memory."""
-        floor = documents.id_from_time(moment)
+        floor = documents.oldest_id_since(moment)
         for product in self._collections:
             after: dict[str, Any] = {"$gte": floor}
             while page := list(self._reduced(product, {"_id": after}, PAGE)):
@@ -85,7 +83,7 @@ class MongoOrders:
         ids = [str(document["_id"]) for document in found]
         jobs: dict[str, list[Document]] = {}
         with self._jobs.find(
-            {"bewertungId": {"$in": documents.both_ids(ids)}}, {"result": 0, "horseData": 0}
+            {"bewertungId": {"$in": documents.both_ids(ids)}}, {"result.value": 0, "horseData": 0}
         ) as cursor:
             for job in cursor:
                 jobs.setdefault(str(job["bewertungId"]), []).append(job)
@@ -155,7 +153,7 @@ class MongoOrders:
         if documents.has_valid_result(product, document):
             ours = documents.delivery_of(product, document, job)
             return DeliveryOutcome.ALREADY_OURS if ours == "ours" else DeliveryOutcome.KEPT_OTHERS
-        if job is None or documents.job_status(job) is not JobStatus.COMPLETED or not job.get("result"):
+        if job is None or documents.job_standing(job) is not JobStatus.COMPLETED:
             return DeliveryOutcome.NO_RESULT
         if documents.payment_of(document) is not Payment.PAID:
             return DeliveryOutcome.NOT_PAID
