@@ -19,6 +19,7 @@ from pferdewert_ops.wiring import Shop
 from pferdewert_ops.worker.held import HeldDocuments
 
 RESCUED_AT_ONCE = 100
+JOB_WITHOUT_ORDER = "job_without_order"
 # A session can be paid for a day, and what is delayed settles within days: everything else is rare enough to wait.
 RECENT = timedelta(days=3)
 DEEP_EVERY = timedelta(minutes=30)
@@ -90,9 +91,12 @@ class Chores:
     def adopt(self) -> bool:
         """Take over the jobs that the shop itself inserted since the horizon."""
         adopted, orphans = self._shop.jobs.adopt(self._shop.horizon)
-        for job_id in orphans:
-            if self._shop.findings.open("job_without_order", job_id, "no order has this id"):
-                self._shop.tell("job_without_order", job=job_id)
+        told = self._shop.findings.open_subjects(JOB_WITHOUT_ORDER)
+        for job_id in set(orphans) - told:
+            self._shop.findings.open(JOB_WITHOUT_ORDER, job_id, "no order has this id")
+            self._shop.tell(JOB_WITHOUT_ORDER, job=job_id)
+        for job_id in told - set(orphans):
+            self._shop.findings.close(JOB_WITHOUT_ORDER, job_id)
         for order_id in adopted:
             self.adopted(order_id)
         return bool(adopted)

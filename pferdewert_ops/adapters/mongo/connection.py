@@ -16,6 +16,8 @@ SOCKET_MS = 20_000
 KEEPER_SOCKET_MS = 2_000
 KEEPER_HEARTBEAT_MS = 1_000
 MAJORITY_MS = 10_000
+# The shop's dates reach from the year -271821 to 275760: one beyond Python's must not make a whole page unreadable.
+ANY_DATE = "DATETIME_CLAMP"
 
 
 def open_client(uri: str, *, name: str, most: int = 100) -> MongoClient[Document]:
@@ -24,6 +26,7 @@ def open_client(uri: str, *, name: str, most: int = 100) -> MongoClient[Document
         uri,
         appname=name,
         tz_aware=True,
+        datetime_conversion=ANY_DATE,
         maxPoolSize=most,
         serverSelectionTimeoutMS=SELECTION_MS,
         connectTimeoutMS=CONNECT_MS,
@@ -39,6 +42,7 @@ def open_keeper_client(uri: str) -> MongoClient[Document]:
         uri,
         appname="pwops-keeper",
         tz_aware=True,
+        datetime_conversion=ANY_DATE,
         maxPoolSize=2,
         serverSelectionTimeoutMS=KEEPER_SOCKET_MS,
         connectTimeoutMS=KEEPER_SOCKET_MS,
