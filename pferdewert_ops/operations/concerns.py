@@ -1,0 +1,187 @@
+"""Can the operator sleep? What of an overview needs somebody, how urgently, and the command that helps."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+
+from pferdewert_ops.domain.breaker import BreakerMode
+from pferdewert_ops.domain.money import MICRO
+from pferdewert_ops.domain.spending import Spend, verdict
+from pferdewert_ops.operations.overview import FindingsSeen, Overview, QueueSeen
+
+Age = Callable[[timedelta], str]
+
+# A mail goes out within seconds; after ten minutes something holds it, as with an order (the shop's own limit).
+MAIL_LATE = timedelta(minutes=10)
+
+
+class Severity(IntEnum):
+    """DOWN: customers are waiting for a person. ATTENTION: somebody is needed today. NOTICE: it mends itself."""
+
+    DOWN = 0
+    ATTENTION = 1
+    NOTICE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """One thing that is not as it should be. `command` is what to run next, empty where there is nothing to do."""
+
+    severity: Severity
+    sentence: str
+    command: str = ""
+
+
+def concerns(seen: Overview, age: Age) -> list[Concern]:
+    """Everything that is not as it should be, the most urgent first, causes before what follows from them.
+
+    `age` writes a duration for the reader.
+    """
+    found = [
+        *_workers(seen, age),
+        *_queues(seen),
+        *_models(seen, age),
+        *_budget(seen),
+        *_late(seen, age),
+        *_findings(seen, age),
+    ]
+    return sorted(found, key=lambda concern: concern.severity)
+
+
+def needs_somebody(found: list[Concern]) -> bool:
+    return any(concern.severity is not Severity.NOTICE for concern in found)
+
+
+def _workers(seen: Overview, age: Age) -> Iterator[Concern]:
+    if not seen.alive:
+        last = min((worker.seen_ago for worker in seen.workers), default=None)
+        sentence = (
+            "No worker has ever run here." if last is None else f"No worker is running; last seen {age(last)} ago."
+        )
+        yield Concern(severity=Severity.DOWN, sentence=sentence, command="pwops run-worker")
+        return
+    if not seen.queues:
+        yield Concern(severity=Severity.DOWN, sentence="Indexes of ours are missing.", command="pwops migrate")
+    served = {queue for worker in seen.alive for queue in worker.queues}
+    for queue in seen.queues:
+        if queue.name not in served:
+            command = f"pwops run-worker --queue {queue.name}"
+            yield Concern(severity=Severity.DOWN, sentence=f"No worker serves the {queue.name} queue.", command=command)
+    for worker in seen.workers:
+        if not worker.is_alive and worker.state != "gone":
+            sentence = f"The worker {worker.name} was lost {age(worker.seen_ago)} ago; others took over."
+            yield Concern(severity=Severity.NOTICE, sentence=sentence)
+
+
+def _queues(seen: Overview) -> Iterator[Concern]:
+    for queue in seen.queues:
+        if queue.paused_by is not None:
+            sentence = f"The {queue.name} queue is paused, by {queue.paused_by}; {queue.ready} wait."
+            command = f"pwops queue resume {queue.name}"
+            yield Concern(severity=Severity.ATTENTION, sentence=sentence, command=command)
+        if queue.stuck and seen.alive:
+            sentence = f"{queue.stuck} in the {queue.name} queue were left by a lost worker and will be taken back."
+            yield Concern(severity=Severity.NOTICE, sentence=sentence)
+        yield from _held_mail(queue, seen)
+
+
+def _held_mail(queue: QueueSeen, seen: Overview) -> Iterator[Concern]:
+    if queue.name != "mail" or not queue.ready or queue.paused_by is not None or not seen.alive:
+        return
+    if not seen.sends_mail:
+        sentence = f"{queue.ready} mails wait, and no mail provider is configured here."
+        yield Concern(severity=Severity.ATTENTION, sentence=sentence, command="pwops doctor")
+    elif queue.oldest is not None and queue.oldest >= MAIL_LATE:
+        sentence = f"{queue.ready} mails are not going out."
+        yield Concern(severity=Severity.ATTENTION, sentence=sentence, command="pwops doctor --deep")
+
+
+def _models(seen: Overview, age: Age) -> Iterator[Concern]:
+    resting = [breaker for breaker in seen.breakers if breaker.mode is not BreakerMode.CLOSED]
+    names = {breaker.name for breaker in resting}
+    all_rest = all(f"model:{model}" in names for model in seen.models)
+    for breaker in resting:
+        name = breaker.name.removeprefix("model:")
+        opened = "" if breaker.open_for is None else f"; its breaker opened {age(breaker.open_for)} ago"
+        then = "the next call decides"
+        if breaker.next_probe_in is not None and breaker.next_probe_in > timedelta(0):
+            then = f"next try in {age(breaker.next_probe_in)}"
+        follows = "nothing is evaluated meanwhile" if all_rest else "paid orders go to the other model"
+        yield Concern(
+            severity=Severity.ATTENTION if all_rest else Severity.NOTICE,
+            sentence=f"{name} is not asked{opened}; {then}; {follows}.",
+            command="pwops doctor --deep" if all_rest else "",
+        )
+
+
+def _budget(seen: Overview) -> Iterator[Concern]:
+    amounts = f"{seen.spent_micro / MICRO:.2f} of {seen.budget_micro / MICRO:.2f} EUR"
+    match verdict(seen.spent_micro, 0, seen.budget_micro):
+        case Spend.CLOSED:
+            sentence = f"The day's model budget is used up ({amounts}): everything waits until midnight UTC."
+            command = "set PWOPS_DAILY_BUDGET_EUR, restart the worker"
+            yield Concern(severity=Severity.ATTENTION, sentence=sentence, command=command)
+        case Spend.PAID_ONLY:
+            sentence = f"The day's model budget runs low ({amounts}): unpaid orders wait until midnight UTC."
+            yield Concern(severity=Severity.NOTICE, sentence=sentence)
+        case Spend.OPEN:
+            pass
+
+
+def _late(seen: Overview, age: Age) -> Iterator[Concern]:
+    orders = seen.orders
+    if orders.late:
+        noun, verb = ("order", "is") if orders.late == 1 else ("orders", "are")
+        yield Concern(
+            severity=Severity.ATTENTION,
+            sentence=f"{orders.late} paid {noun} {verb} late; the longest has waited for {age(orders.latest_by)}.",
+            command=f"pwops jobs show {orders.latest}",
+        )
+
+
+# What a finding of each kind means, and the command that helps; {id} is the oldest one's subject.
+_ADVICE = {
+    "delivered_never_paid": ("delivered and mailed, but never paid", "pwops jobs show {id}"),
+    "delivered_elsewhere": ("delivered by somebody else; whether it was mailed is not known", "pwops jobs show {id}"),
+    "evaluation_failed": ("paid, and the evaluation failed for good", "pwops retry {id}"),
+    "cancelled": ("paid, and the job was cancelled", "pwops retry {id}"),
+    "mail_uncertain": ("nobody knows whether the mail went out", "pwops mails list --status uncertain"),
+    "mail_failed": ("delivered, and the mail was refused", "pwops mails list --status failed"),
+    "no_address": ("delivered, and there is no usable mail address", "pwops jobs show {id}"),
+    "job_without_order": ("a job of the shop names an order that does not exist", "pwops jobs show {id}"),
+    "intake_guard": (
+        "a pass found unusually many lost orders and took in none",
+        "pwops retry ID, or PWOPS_INTAKE_GUARD",
+    ),
+    "auth": ("a key is refused", "pwops doctor --deep"),
+    "spend_limit": ("Anthropic's own spend limit is reached", "pwops doctor --deep"),
+    "model_budget": ("what is running may use up the day's model budget", "pwops queue stats"),
+    "internal": ("an error of this program itself", "pwops jobs list --status failed"),
+}
+
+
+# Findings about a service, not about an order: nobody closes them, and while it goes on they are renewed with every
+# attempt, which a job waits for half an hour at most.
+_OF_SERVICES = {"auth", "spend_limit", "internal", "mail_refused", "mail_unknown"}
+_RENEWED_WITHIN = timedelta(hours=1)
+
+
+def _findings(seen: Overview, age: Age) -> Iterator[Concern]:
+    for finding in seen.findings:
+        if finding.kind in _OF_SERVICES and finding.seen_ago > _RENEWED_WITHIN:
+            continue
+        if finding.kind == "model_budget" and verdict(seen.spent_micro, 0, seen.budget_micro) is not Spend.OPEN:
+            continue  # said already, with the amounts
+        meaning, command = _ADVICE.get(finding.kind, (finding.kind.replace("_", " "), "pwops jobs list"))
+        yield Concern(
+            severity=Severity.ATTENTION,
+            sentence=f"{_subject(finding)}: {meaning} (for {age(finding.open_for)}).",
+            command=command.format(id=finding.subjects[0] if finding.subjects else "ID"),
+        )
+
+
+def _subject(finding: FindingsSeen) -> str:
+    if finding.count == 1 and finding.subjects:
+        return finding.subjects[0]
+    return f"{finding.count} × {finding.kind}"
