@@ -20,7 +20,7 @@ class Committer(Generic[Item, Outcome]):
     def __init__(
         self,
         settle: Callable[[Sequence[tuple[Item, Outcome]]], set[str]],
-        on_settled: Callable[[Item, Outcome, bool], None],
+        on_settled: Callable[[Sequence[tuple[Item, Outcome, bool]]], None],
         on_refused: Callable[[Item, Exception], Outcome | None],
         identity: Callable[[Item], str],
         tell: Callable[..., None],
@@ -60,8 +60,7 @@ class Committer(Generic[Item, Outcome]):
             if not batch:
                 return
             lost = self._write(batch)
-            for item, outcome in batch:
-                self._on_settled(item, outcome, self._identity(item) in lost)
+            self._on_settled([(item, outcome, self._identity(item) in lost) for item, outcome in batch])
 
     def _write(self, batch: Sequence[tuple[Item, Outcome]]) -> set[str]:
         while True:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -213,35 +214,41 @@ class Lane(Generic[Item, Outcome]):
         # Even where the lease seemed lost: the fence decides, and what was paid for is worth the try.
         self._committer.add(item, outcome)
 
-    def _settled(self, item: Item, outcome: Outcome | HandedBack, lost: bool) -> None:  # noqa: FBT001
-        entry = self._entries[item.id, item.fence]
-        self._held.remove(entry)
-        if lost:
-            self._tell("outcome_lost", queue=self.name, job=item.id, fence=item.fence)
-            self._release(item, entry)
-        elif self._service.after is None:
-            self._release(item, entry)
-        else:
-            self._threads.run(lambda: self._follow_up(item, outcome, entry))
+    def _settled(self, batch: Sequence[tuple[Item, Outcome | HandedBack, bool]]) -> None:
+        """Outcomes are stored, or lost: their places are free, now or after what follows."""
+        free: list[_Entry] = []
+        for item, outcome, lost in batch:
+            entry = self._entries[item.id, item.fence]
+            self._held.remove(entry)
+            if lost:
+                self._tell("outcome_lost", queue=self.name, job=item.id, fence=item.fence)
+            if lost or self._service.after is None:
+                free.append(entry)
+            else:
+                self._threads.run(partial(self._follow_up, item, outcome, entry))
+        if free:
+            self._release(free)
 
-    def _follow_up(self, item: Item, outcome: Outcome | HandedBack, entry: Held) -> None:
+    def _follow_up(self, item: Item, outcome: Outcome | HandedBack, entry: "_Entry") -> None:
         try:
             if self._service.after is not None:
                 self._service.after(item, outcome)
         except Exception as error:  # noqa: BLE001 - the outcome is stored; what is left the next survey does
             self._tell("follow_up_failed", queue=self.name, job=item.id, error=crash_site(error))
         finally:
-            self._release(item, entry)
+            self._release([entry])
 
-    def _release(self, item: Item, entry: Held) -> None:
-        self._held.remove(entry)
+    def _release(self, entries: Sequence["_Entry"]) -> None:
+        """Free their places together: the claimer fills in one claim what it finds free at once."""
         with self._lock:
-            self._entries.pop((item.id, item.fence), None)
-            self._busy -= 1
-        try:
-            self._service.gate.ended()
-        except PyMongoError as error:  # its slot comes back with its lease
-            self._tell("slot_not_returned", queue=self.name, error=type(error).__name__)
+            for entry in entries:
+                self._entries.pop((entry.item.id, entry.item.fence), None)
+            self._busy -= len(entries)
+        for _ in entries:
+            try:
+                self._service.gate.ended()
+            except PyMongoError as error:  # its slot comes back with its lease
+                self._tell("slot_not_returned", queue=self.name, error=type(error).__name__)
         self._wake.set()
 
     def _thread_crashed(self, error: BaseException) -> None:
