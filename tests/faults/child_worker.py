@@ -38,7 +38,7 @@ def work(order: dict[str, Any]) -> None:
             worker.process.on_signals()
             tell("serving", holder=shop.identity.holder)
             try:
-                worker.process.run(drain=order["drain"])
+                worker.process.run(drain=False)
             finally:
                 worker.close()
 

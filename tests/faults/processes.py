@@ -48,8 +48,14 @@ class ChildWorker:
         assert until(lambda: len(self.events(name)) >= count, LIMIT), (name, self.log.read_text(encoding="utf-8"))
         return self.events(name)
 
-    def send(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def wait_stopped(self) -> None:
         """Until it stands still (SIGSTOP), by whoever's hand."""
@@ -102,13 +108,12 @@ class Nursery:
         floor: ShopFloor,
         *,
         queues: Sequence[str] = ("evaluation", "mail"),
-        drain: bool = False,
         **changes: Any,
     ) -> ChildWorker:
         """A worker on this floor, with these settings changed. Returns once it was born, not once it serves."""
         self._count += 1
         log = self._folder / f"worker-{self._count}.log"
-        order = order_of(floor, log, queues=queues, drain=drain, **changes)
+        order = order_of(floor, log, queues=queues, **changes)
         if self._count == 1:
             assert self._born.get(timeout=LIMIT) == {"ready": True}
         assert self._process.stdin is not None
@@ -129,16 +134,13 @@ class Nursery:
                 pipe.close()
 
 
-def order_of(
-    floor: ShopFloor, log: Path, *, queues: Sequence[str], drain: bool = False, **changes: Any
-) -> dict[str, Any]:
-    """What `child_worker` is told: the floor's settings as JSON, and how to serve."""
+def order_of(floor: ShopFloor, log: Path, *, queues: Sequence[str], **changes: Any) -> dict[str, Any]:
+    """What `child_worker` is told: the floor's settings as JSON, and what to serve."""
     settings = floor.settings(**changes)
     return {
         "settings": {name: _plain(getattr(settings, name)) for name in sorted(settings.model_fields_set)},
         "log": str(log),
         "queues": list(queues),
-        "drain": drain,
     }
 
 

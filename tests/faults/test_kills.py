@@ -133,7 +133,7 @@ def test_a_mail_that_cost_three_workers_after_its_hand_over_is_in_doubt_and_not_
 
 def test_killed_between_the_operators_notice_and_the_customers_mail(floor: ShopFloor, nursery: Nursery) -> None:
     order_id = marked_order(floor)
-    operators = {"operators": ("kauf@example.org",)}
+    operators: dict[str, Any] = {"operators": ("kauf@example.org",)}
 
     nursery.start(floor, failpoint="notice_owed:kill", **operators).wait_killed()
     floor.drain(**operators)
