@@ -89,7 +89,8 @@ class LeasedQueue:
 
     def claim(self, most: int, only: Mapping[str, Any] | None = None) -> list[Leased]:
         """Take up to `most` documents, best rank first; `only` narrows what may be taken."""
-        candidates = self._candidates(2 * most if self._contended else most, only or {})
+        wanted = 2 * most if self._contended else most
+        candidates = self._candidates(wanted, only or {})
         if not candidates:
             return []
         # Alone, the queue is served strictly by rank. Where others claim too, sharing the best 2K avoids collisions.
@@ -97,7 +98,8 @@ class LeasedQueue:
         claimed = self._take([identity for _, identity in chosen], only or {})
         self._contended = len(claimed) < len(chosen)
         took_all = len(claimed) == len(candidates)
-        self._floor = candidates[-1] if took_all else candidates[0]
+        if len(candidates) == wanted:  # else the queue ends here, and the next claim has to look from the bottom
+            self._floor = candidates[-1] if took_all else candidates[0]
         order = {identity: place for place, (_, identity) in enumerate(candidates)}
         return sorted(claimed, key=lambda leased: order[leased.id])
 
@@ -113,7 +115,7 @@ class LeasedQueue:
                 return found
         # From the bottom, past the index entries of jobs claimed lately, which the server keeps for a while: at most
         # every FLOOR_LIFE and whenever the queue seems to end, so that a better rank is overlooked briefly at worst.
-        self._floor_ends = now + FLOOR_LIFE
+        self._floor, self._floor_ends = None, now + FLOOR_LIFE
         return self._read(most, only, None)
 
     def _read(self, most: int, only: Mapping[str, Any], floor: tuple[Any, Any] | None) -> list[tuple[datetime, Any]]:
