@@ -56,7 +56,9 @@ class EvaluationQueue:
 
     def claim_one(self, job_id: str, *, paid_only: bool) -> list[ClaimedJob]:
         """This very job, if it is claimable."""
-        only: Document = {"_id": {"$in": documents.both_ids([job_id])}, **({"paid": True} if paid_only else {})}
+        this = {"_id": {"$in": documents.both_ids([job_id])}}
+        # In an $and, beside the ids that the claim itself names.
+        only: Document = {"$and": [this], **({"paid": True} if paid_only else {})}
         return [_claimed(leased) for leased in self.leased.claim(1, only)]
 
     def settle(self, outcomes: Sequence[tuple[ClaimedJob, JobOutcome]], *, expired: bool = False) -> set[str]:
@@ -167,11 +169,13 @@ class MongoJobs:
     def _adopt_page(self, page: Sequence[Document], since: datetime) -> tuple[list[str], list[str]]:
         adopted: list[str] = []
         orphans: list[str] = []
-        ids = documents.both_ids([str(job["bewertungId"]) for job in page])
         orders: dict[str, tuple[Product, Document]] = {}
         for product, collection in self._orders.items():
+            missing = {str(job["bewertungId"]) for job in page} - set(orders)
+            if not missing:
+                break
             fields = {"erstellt": 1, "paymentStatus": 1, "refundedAt": 1}
-            with collection.find({"_id": {"$in": ids}}, fields) as cursor:
+            with collection.find({"_id": {"$in": documents.both_ids(sorted(missing))}}, fields) as cursor:
                 orders.update({str(order["_id"]): (product, order) for order in cursor})
         for job in page:
             order_id = str(job["bewertungId"])
