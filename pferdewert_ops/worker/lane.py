@@ -170,33 +170,33 @@ class Lane(Generic[Item, Outcome]):
         items: list[Item] = []
         try:
             items = self._service.claim(allowed)
+            self._begin(items)
         finally:
             if len(items) < allowed:
                 self._service.gate.unused(allowed - len(items))
+        if not items:
+            self._fruitless_look = look
+        return bool(items)
+
+    def _begin(self, items: Sequence[Item]) -> None:
         if self._left is not None:
             self._left -= len(items)
         with self._lock:
             self._busy += len(items)
         for item in items:
-            self._begin(item)
-        if not items:
-            self._fruitless_look = look
-        return bool(items)
-
-    def _begin(self, item: Item) -> None:
-        leased: Leased = item.handle
-        entry = _Entry(
-            leased=leased,
-            queue=self._service.queue,
-            began=self._monotonic(),
-            monotonic=self._monotonic,
-            estimate=self._estimate,
-            item=item,
-        )
-        with self._lock:
-            self._entries[item.id, item.fence] = entry
-        self._held.add(entry)
-        self._threads.run(lambda: self._handle(item, entry))
+            leased: Leased = item.handle
+            entry = _Entry(
+                leased=leased,
+                queue=self._service.queue,
+                began=self._monotonic(),
+                monotonic=self._monotonic,
+                estimate=self._estimate,
+                item=item,
+            )
+            with self._lock:
+                self._entries[item.id, item.fence] = entry
+            self._held.add(entry)
+            self._threads.run(partial(self._handle, item, entry))
 
     # --- handling --------------------------------------------------------------------------------------------
 
