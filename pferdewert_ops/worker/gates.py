@@ -14,6 +14,9 @@ from pferdewert_ops.adapters.mongo.slots import COLLECTION, Slot, Slots
 # Pause, breaker and budget are read at most this often: a little longer than an idle lane's poll, so that a job that
 # comes in finds the answer there.
 VERDICT_LIFE = 1.5
+# A lane that is about to wait reads them anew when they are older than this: within one poll's jitter of a second they
+# are then never too old for a job that comes in meanwhile.
+VERDICT_FRESH = 0.2
 RATE_WINDOW = timedelta(minutes=1)
 
 
@@ -85,13 +88,17 @@ class LimitsGate:
         self._open = True
 
     def allowance(self, free: int) -> int:
-        if self._monotonic() - self._asked_at > VERDICT_LIFE:
-            self._open = self._queue not in self._paused()
-            self._asked_at = self._monotonic()
+        self._ask_unless_younger(VERDICT_LIFE)
         return self._limits.take(free) if self._open else 0
 
     def unused(self, count: int) -> None:
         self._limits.unused(count)
+        self._ask_unless_younger(VERDICT_FRESH)
+
+    def _ask_unless_younger(self, seconds: float) -> None:
+        if self._monotonic() - self._asked_at > seconds:
+            self._open = self._queue not in self._paused()
+            self._asked_at = self._monotonic()
 
     def ended(self) -> None:
         self._limits.give_back(1)
@@ -131,13 +138,14 @@ class EvaluationGate:
     _said: tuple[str, str] = ("", "")
 
     def allowance(self, free: int) -> int:
-        if self.monotonic() - self._asked_at > VERDICT_LIFE:
-            self._ask()
+        self._ask_unless_younger(VERDICT_LIFE)
         granted = self.inner.allowance(min(free, self._places))
         self._places -= granted
         return granted
 
-    def _ask(self) -> None:
+    def _ask_unless_younger(self, seconds: float) -> None:
+        if self.monotonic() - self._asked_at <= seconds:
+            return
         places = self.calls.places()
         self.paid_only = places.everybody <= 0
         self._places = places.payers if self.paid_only else places.everybody
@@ -152,6 +160,7 @@ class EvaluationGate:
     def unused(self, count: int) -> None:
         self._places += count
         self.inner.unused(count)
+        self._ask_unless_younger(VERDICT_FRESH)
 
     def ended(self) -> None:
         self.inner.ended()
