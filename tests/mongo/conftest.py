@@ -33,5 +33,6 @@ def shops_schema(mongo_server: MongoSandbox) -> Iterator[Database[dict[str, Any]
 def shop(shops_schema: Database[dict[str, Any]]) -> Database[dict[str, Any]]:
     """An empty shop with all our indexes."""
     for name in shops_schema.list_collection_names():
-        shops_schema[name].delete_many({})
+        if shops_schema[name].find_one({}, {"_id": 1}) is not None:
+            shops_schema[name].delete_many({})
     return shops_schema

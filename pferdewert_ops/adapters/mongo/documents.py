@@ -199,7 +199,10 @@ def _moment(value: object) -> datetime | None:
 
 
 def surviving_job(jobs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Of several jobs for one order the one that counts: finished before running before waiting, the older first."""
+    """Of several jobs for one order the one that counts: finished before running before waiting, the older first.
+
+    Where all are cancelled, what an operator said counts before what became of its doubles.
+    """
     order = {
         JobStatus.COMPLETED: 0,
         JobStatus.PROCESSING: 1,
@@ -207,7 +210,16 @@ def surviving_job(jobs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None
         JobStatus.FAILED: 3,
         JobStatus.CANCELLED: 4,
     }
-    return min(jobs, key=lambda job: (order[job_standing(job)], job_created_at(job), str(job["_id"])), default=None)
+    return min(
+        jobs,
+        key=lambda job: (
+            order[job_standing(job)],
+            job.get("cancelReason") != CancelReason.OPERATOR,
+            job_created_at(job),
+            str(job["_id"]),
+        ),
+        default=None,
+    )
 
 
 def job_created_at(job: Mapping[str, Any]) -> datetime:

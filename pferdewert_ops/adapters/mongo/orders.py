@@ -20,6 +20,8 @@ from pferdewert_ops.domain.orders import Payment
 from pferdewert_ops.domain.products import PRODUCTS, WERTGUTACHTEN, Country, Product
 from pferdewert_ops.operations.ports import DeliveryOutcome, Order
 
+# A counter that was restored from an older copy is passed over what was given since: more than a shop sells in a year.
+NUMBER_TRIES = 10_000
 PAGE = 500  # orders judged at once: half a megabyte of reduced documents
 
 
@@ -181,9 +183,19 @@ class MongoOrders:
 
     def _certificate_number(self, order_id: str, completed_at: datetime) -> str:
         """One number for one order, however often it is asked for. A crash here may skip a number, never share one."""
-        kept = self._certificates.find_one({"_id": order_id})
-        if kept is not None:
-            return str(kept["number"])
+        for _ in range(NUMBER_TRIES):
+            kept = self._certificates.find_one({"_id": order_id})
+            if kept is not None:
+                return str(kept["number"])
+            # A duplicate: another worker numbered this order meanwhile, or the counter was set back.
+            with contextlib.suppress(DuplicateKeyError):
+                number = self._next_number(completed_at)
+                self._certificates.insert_one({"_id": order_id, "number": number})
+                self._reach("certificate_numbered")
+                return number
+        raise RuntimeError("the counter of certificates lies far behind the numbers that were given")
+
+    def _next_number(self, completed_at: datetime) -> str:
         name = f"zertifikat_{completed_at.year}"
         if self._counters.find_one({"name": name}) is None:
             with contextlib.suppress(DuplicateKeyError):  # another worker began the year
@@ -193,13 +205,7 @@ class MongoOrders:
         )
         assert counted is not None, "the counter was made above and is never deleted"  # noqa: S101
         self._reach("certificate_counted")
-        number = f"CERT-{completed_at.year}-{int(counted['seq']):06d}"
-        try:
-            self._certificates.insert_one({"_id": order_id, "number": number})
-        except DuplicateKeyError:
-            return self._certificate_number(order_id, completed_at)  # another worker numbered it meanwhile
-        self._reach("certificate_numbered")
-        return number
+        return f"CERT-{completed_at.year}-{int(counted['seq']):06d}"
 
     # --- our own record --------------------------------------------------------------------------------------
 
