@@ -30,6 +30,24 @@ class Check:
     fix: str = ""
 
 
+class ProbeOutcome(StrEnum):
+    """REFUSED: it answered no, and will until a setting changes. UNWELL: it answered, and not as it should."""
+
+    ANSWERS = "answers"
+    REFUSED = "refused"
+    UNWELL = "unwell"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What came of one harmless question to a service. `code` is a stable word, never the service's own text."""
+
+    outcome: ProbeOutcome
+    code: str
+    seconds: float = 0.0
+
+
 def ok(name: str, sentence: str) -> Check:
     return Check(name=name, level=Level.OK, sentence=sentence)
 
@@ -80,6 +98,14 @@ def check_shop(database: str, collections: Sequence[str], present: Sequence[str]
         "shop",
         f"The database {database} holds neither {' nor '.join(collections)}.",
         "Check the name in PWOPS_MONGODB_URI or PWOPS_DATABASE; in a new shop this ends with its first order.",
+    )
+
+
+def check_writes(*, is_confirmed: bool) -> Check:
+    if is_confirmed:
+        return ok("writes", "Allowed where a worker writes, and a majority confirms them. Nothing was changed.")
+    return fail(
+        "writes", "No majority of MongoDB's members confirms a write.", "Look at rs.status() for members that are down."
     )
 
 
@@ -137,28 +163,7 @@ def check_budget(budget_micro: int, worst_call_micro: int) -> Check:
     return ok("budget", f"{budget}; the dearest evaluation would cost {worst}.")
 
 
-# --- the key, the mails ----------------------------------------------------------------------------------------------
-
-
-def check_key(key: str | None, *, is_stand_in: bool) -> Check:
-    """The model's key by its looks alone; only a deep checkup asks whether it is taken."""
-    if key is None:
-        return fail("model key", "No key for the model is configured.", "Set PWOPS_ANTHROPIC_API_KEY.")
-    if not key.startswith("sk-ant-"):
-        return warn("model key", "The model's key does not begin as one of Anthropic's.", "Check what was pasted.")
-    if is_stand_in:
-        return warn(
-            "model key",
-            "The model is a stand-in: PWOPS_ANTHROPIC_BASE_URL names another address than Anthropic's.",
-            "In production, leave PWOPS_ANTHROPIC_BASE_URL unset.",
-        )
-    return ok("model key", "There is one, and it looks like one.")
-
-
-def check_operators(count: int) -> Check:
-    if count:
-        return ok("operators", f"{count} {'address is' if count == 1 else 'addresses are'} told of every delivery.")
-    return warn("operators", "Nobody of the shop is mailed about deliveries.", "Set PWOPS_OPERATORS to addresses.")
+# --- what is going on ------------------------------------------------------------------------------------------------
 
 
 def check_uncertain(count: int) -> Check:

@@ -4,6 +4,7 @@ Those that need a shop share one server, one model and one mailbox, with a datab
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -14,6 +15,8 @@ import pytest
 from pferdewert_ops import redaction
 from pferdewert_ops.cli.main import run
 from pferdewert_ops.config import format_duration
+from pferdewert_ops.sandbox.guardian import GuardedProcess
+from pferdewert_ops.sandbox.mongod_binary import find_mongod
 from tests.cli.programs import Ended, Running, Surroundings, run_pwops
 from tests.harness import FAST, ShopFloor
 
@@ -89,3 +92,16 @@ def start_pwops(surroundings: Surroundings) -> Iterator[Callable[..., Running]]:
             return started.enter_context(Running(surroundings, *arguments, **changes))
 
         yield call
+
+
+@pytest.fixture
+def lone_mongod(tmp_path: Path) -> Iterator[str]:
+    """A mongod without a replica set; its port."""
+    data = tmp_path / "lone"
+    data.mkdir()
+    log = tmp_path / "lone.log"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    argv = [str(find_mongod()), "--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
+    with GuardedProcess.start(argv, folder=data, log_path=log):
+        yield str(port)

@@ -4,11 +4,9 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +15,6 @@ from pferdewert_ops.cli import worker_command
 from pferdewert_ops.cli.errors import Terminated
 from pferdewert_ops.sandbox.anthropic_journal import Outcome
 from pferdewert_ops.sandbox.anthropic_rules import Fault, Rule
-from pferdewert_ops.sandbox.guardian import GuardedProcess
-from pferdewert_ops.sandbox.mongod_binary import find_mongod
 from tests.cli.programs import LIMIT, PROGRAM, Ended, Running, Surroundings
 from tests.harness import ShopFloor
 
@@ -239,19 +235,6 @@ def test_wrong_credentials_are_77_and_stay_secret(floor: ShopFloor, pwops: Call)
     [sentence] = ended.stderr.splitlines()
     assert "refused the user or the password" in sentence
     assert "geheim" not in sentence
-
-
-@pytest.fixture
-def lone_mongod(tmp_path: Path) -> Iterator[str]:
-    """A mongod without a replica set; its port."""
-    data = tmp_path / "lone"
-    data.mkdir()
-    log = tmp_path / "lone.log"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    argv = [str(find_mongod()), "--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
-    with GuardedProcess.start(argv, folder=data, log_path=log):
-        yield str(port)
 
 
 def test_a_server_without_a_replica_set_is_78(lone_mongod: str, pwops: Call) -> None:
