@@ -42,7 +42,8 @@ def retry_here(shop: "Shop", given: str, *, said_paid: bool) -> Line:
             if outcome is None:
                 return gone(given, order_id)
             line = line_of(given, outcome)
-            if line.exit_code:
+            # A worker's pass may have made it a job in between: then there is work, as was wanted.
+            if line.exit_code and not _is_waiting(outcome.judged):
                 return line
         _follow(run, _job_to_run(shop, order_id))
         return _line(shop, given, order_id, run)

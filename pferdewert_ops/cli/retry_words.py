@@ -36,11 +36,11 @@ _INTENTS = {
     "send_mail": "its mail is queued anew: it had failed and certainly never left",
 }
 _RESTARTS = {
-    "evaluation_failed": "starts anew: its evaluation had failed",
+    "evaluation_failed": "starts anew: its evaluation had come to nothing",
     "cancelled": "starts anew: its job had been cancelled",
     "running": "starts anew: its worker is gone",
     "before_horizon": "starts anew: nobody would have taken it over, for its age",
-    "result_ready": "starts anew: its job was completed without a usable result",
+    "awaits_payment": "starts anew: its job was completed without a usable result",
 }
 
 
@@ -50,7 +50,7 @@ def refusal_of(judged: "Judged") -> str:
     if why == "mail_uncertain":
         mail = f"{judged.order.view.order_id}:result"
         return f"its mail may have gone out: look it up, then pwops mails resolve {mail} --sent or --resend"
-    return _REFUSALS.get(why, why)
+    return _REFUSALS.get(why, "it is changing at this very moment; try again")
 
 
 def intent_of(judged: "Judged", outcome: "Outcome | None") -> str:

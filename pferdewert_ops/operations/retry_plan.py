@@ -92,8 +92,9 @@ def judge(
         case StepKind.MAKE_JOB:
             return Plan(why=step.why, treatment=Treatment.MAKE_JOB)
         case StepKind.DELIVER:
-            ready = job is not None and job.has_result
-            return Plan(why=step.why, treatment=Treatment.FINISH if ready else Treatment.RESTART_JOB)
+            ready = job is not None and job.status is JobStatus.COMPLETED and job.has_result
+            finish = Plan(why=step.why, treatment=Treatment.FINISH)
+            return finish if ready else _of_job(job, step, left_behind=left_behind)
         case StepKind.MAIL:
             return Plan(why=step.why, treatment=Treatment.FINISH)
         case StepKind.REVIVE_JOB | StepKind.MARK_PAID:

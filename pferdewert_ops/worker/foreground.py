@@ -60,6 +60,7 @@ class Foreground:
         self._job_id: str | None = None
         self._restarts = MongoRestarts(shop.database, shop.jobs, shop.mails)
         self._to_rank = set(MailKind)
+        self._ranking = threading.Lock()
         self._held = HeldDocuments()
         self._limits: list[FleetLimits] = []
         self._evaluation = EvaluationQueue(self._queue(documents.JOBS))
@@ -67,12 +68,14 @@ class Foreground:
         self._budget = ModelBudget(shop, self._evaluation)
         self._median = shop.jobs.median_seconds()
         self._workers = Workers(shop.database)
-        self._opened = ExitStack()
-        self._keeper_client = self._opened.enter_context(connection.open_keeper_client(settings.required_mongodb_uri))
         self.report = Report()
         self._began = shop.clock.monotonic()
         self._failure: BaseException | None = None
-        self._process = self._assembled()
+        self._ended = threading.Event()
+        with ExitStack() as opened:
+            self._keeper_client = opened.enter_context(connection.open_keeper_client(settings.required_mongodb_uri))
+            self._process = self._assembled()
+            self._opened = opened.pop_all()
         self._thread = threading.Thread(target=self._run, name="foreground", daemon=True)
 
     def __enter__(self) -> Self:
@@ -102,8 +105,8 @@ class Foreground:
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, after at most so long. Raises what ended it, if that was an error."""
-        self._thread.join(seconds)
-        if self._thread.is_alive():
+        # Not by joining: a Ctrl-C in the middle of Thread.join makes Python 3.11 take the thread for ended.
+        if not self._ended.wait(seconds):
             return False
         if self._failure is not None:
             raise self._failure
@@ -130,6 +133,8 @@ class Foreground:
             self._process.run(drain=True)
         except BaseException as error:  # noqa: BLE001 - the thread ends here; who waits for it raises it again
             self._failure = error
+        finally:
+            self._ended.set()
 
     # --- parts -----------------------------------------------------------------------------------------------
 
@@ -239,8 +244,9 @@ class Foreground:
 
     def _rank_mails(self) -> bool:
         """Each mail once: one that fails waits for its time."""
-        ranked = {kind for kind in self._to_rank if self._restarts.rank_mail(self._order_id, kind)}
-        self._to_rank -= ranked
+        with self._ranking:
+            ranked = {kind for kind in self._to_rank if self._restarts.rank_mail(self._order_id, kind)}
+            self._to_rank -= ranked
         return bool(ranked)
 
     def _beat(self, database: Database[Document], busy: int) -> None:

@@ -74,7 +74,10 @@ class MongoRestarts:
             "processedBy": 1,
             "scheduledAt": 1,
             "abandoned": _ABANDONED,
-            "hasResult": {"$not": [{"$in": [{"$type": "$result.value"}, ["missing", "null"]]}]},
+            # As `documents.job_standing` reads it: only a result of ours has this shape.
+            "hasResult": {
+                "$and": [{"$eq": [{"$type": "$result.model"}, "string"]}, {"$eq": [{"$type": "$completedAt"}, "date"]}]
+            },
         }
         pipeline: list[Mapping[str, Any]] = [
             {"$match": {"_id": {"$in": documents.both_ids([job_id])}}},
