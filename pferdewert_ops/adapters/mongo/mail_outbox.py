@@ -56,7 +56,8 @@ class MailQueue:
     def claim_of(self, order_id: str, most: int) -> list[ClaimedMail]:
         """The claimable mails of one order."""
         ids = [f"{order_id}:{kind}" for kind in MailKind]
-        return [_claimed(leased) for leased in self.leased.claim(most, {"_id": {"$in": ids}})]
+        # In an $and, beside the ids that the claim itself names.
+        return [_claimed(leased) for leased in self.leased.claim(most, {"$and": [{"_id": {"$in": ids}}]})]
 
     def settle(self, outcomes: Sequence[tuple[ClaimedMail, MailOutcome]], *, expired: bool = False) -> set[str]:
         """Write each outcome under its fence; returns the ids of mails that somebody else owns by now."""
