@@ -55,7 +55,12 @@ def document(seen: Overview, found: list[Concern], at: datetime) -> Row:
     return {
         "state": _state(found).lower(),
         "concerns": [
-            {"severity": one.severity.name.lower(), "sentence": one.sentence, "command": one.command or None}
+            {
+                "severity": one.severity.name.lower(),
+                "sentence": one.sentence,
+                "command": one.command or None,
+                "runbook": one.runbook or None,
+            }
             for one in found
         ],
         "read_at": at,
@@ -81,7 +86,9 @@ def _verdict(found: list[Concern], width: int) -> Iterator[str]:
             head = click.style(state, fg=_COLOURS[concern.severity], bold=True) + "  "
         sentence = click.style(concern.sentence, dim=concern.severity is Severity.NOTICE or None)
         command = f"  → {click.style(concern.command, bold=True)}" if concern.command else ""
-        if indent + len(concern.sentence) + len(concern.command) + 4 > width:
+        if concern.runbook:
+            command += f"  {click.style(concern.runbook, dim=True)}"
+        if indent + len(concern.sentence) + len(click.unstyle(command)) > width:
             yield head + sentence
             head, sentence = " " * indent, ""
         if sentence or command:

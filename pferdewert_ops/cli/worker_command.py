@@ -18,31 +18,21 @@ if TYPE_CHECKING:
 
 QUEUES = ("evaluation", "mail")
 
-# What somebody should look at soon, and what has cost an order or a mail its way. Everything else is the day's work.
-_WARNINGS = frozenset(
+# What has cost an order or a mail its way, or us the record of it.
+_ERRORS = frozenset(
     {
-        "attempt_failed",
-        "breaker_changed",
-        "chore_failed",
-        "claim_failed",
-        "hints_lost",
-        "intake_refused",
-        "job_without_order",
-        "lease_expired",
-        "lease_lost",
-        "lease_overdue",
-        "mail_attempt_failed",
-        "no_mail_provider",
-        "outcome_dropped",
-        "outcome_lost",
-        "renewal_failed",
-        "settle_failed",
-        "worker_lost",
+        "booking_lost",
+        "follow_up_failed",
+        "handler_crashed",
+        "job_failed",
+        "lane_crashed",
+        "mail_failed",
+        "mail_uncertain",
     }
 )
-_ERRORS = frozenset(
-    {"follow_up_failed", "handler_crashed", "job_failed", "lane_crashed", "mail_failed", "mail_uncertain"}
-)
+# What somebody should look at if it goes on; the names of such events end in what happened. The rest is the day's work.
+_TROUBLE = ("crashed", "expired", "failed", "interrupted", "lost", "overdue", "refused", "returned", "told")
+_WARNINGS = frozenset({"breaker_changed", "job_without_order", "no_mail_provider"})
 
 # The events that the closing report counts, and what it calls them.
 _REPORTED = {
@@ -123,7 +113,7 @@ class Journal:
                 self.counts[_REPORTED[event]] += 1
         if event in _ERRORS:
             self._logger.error(event, **fields)
-        elif event in _WARNINGS:
+        elif event in _WARNINGS or event.endswith(_TROUBLE):
             self._logger.warning(event, **fields)
         else:
             self._logger.info(event, **fields)

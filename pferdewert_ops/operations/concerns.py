@@ -26,11 +26,15 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """One thing that is not as it should be. `command` is what to run next, empty where there is nothing to do."""
+    """One thing that is not as it should be. `command` is what to run next, empty where there is nothing to do.
+
+    `runbook` is the entry of docs/operating.md that says more, such as `RB-03`.
+    """
 
     severity: Severity
     sentence: str
     command: str = ""
+    runbook: str = ""
 
 
 def concerns(seen: Overview, age: Age) -> list[Concern]:
@@ -59,15 +63,15 @@ def _workers(seen: Overview, age: Age) -> Iterator[Concern]:
         sentence = (
             "No worker has ever run here." if last is None else f"No worker is running; last seen {age(last)} ago."
         )
-        yield Concern(severity=Severity.DOWN, sentence=sentence, command="pwops run-worker")
+        yield Concern(severity=Severity.DOWN, sentence=sentence, command="pwops run-worker", runbook="RB-01")
         return
     if not seen.queues:
         yield Concern(severity=Severity.DOWN, sentence="Indexes of ours are missing.", command="pwops migrate")
     served = {queue for worker in seen.alive for queue in worker.queues}
     for queue in seen.queues:
         if queue.name not in served:
-            command = f"pwops run-worker --queue {queue.name}"
-            yield Concern(severity=Severity.DOWN, sentence=f"No worker serves the {queue.name} queue.", command=command)
+            sentence, command = f"No worker serves the {queue.name} queue.", f"pwops run-worker --queue {queue.name}"
+            yield Concern(severity=Severity.DOWN, sentence=sentence, command=command, runbook="RB-01")
     for worker in seen.workers:
         if not worker.is_alive and worker.state != "gone":
             sentence = f"The worker {worker.name} was lost {age(worker.seen_ago)} ago; others took over."
@@ -112,6 +116,7 @@ def _models(seen: Overview, age: Age) -> Iterator[Concern]:
             severity=Severity.ATTENTION if all_rest else Severity.NOTICE,
             sentence=f"{name} is not asked{opened}; {then}; {follows}.",
             command="pwops doctor --deep" if all_rest else "",
+            runbook="RB-06",
         )
 
 
@@ -121,10 +126,10 @@ def _budget(seen: Overview) -> Iterator[Concern]:
         case Spend.CLOSED:
             sentence = f"The day's model budget is used up ({amounts}): everything waits until midnight UTC."
             command = "set PWOPS_DAILY_BUDGET_EUR, restart the worker"
-            yield Concern(severity=Severity.ATTENTION, sentence=sentence, command=command)
+            yield Concern(severity=Severity.ATTENTION, sentence=sentence, command=command, runbook="RB-07")
         case Spend.PAID_ONLY:
             sentence = f"The day's model budget runs low ({amounts}): unpaid orders wait until midnight UTC."
-            yield Concern(severity=Severity.NOTICE, sentence=sentence)
+            yield Concern(severity=Severity.NOTICE, sentence=sentence, runbook="RB-07")
         case Spend.OPEN:
             pass
 
@@ -137,27 +142,29 @@ def _late(seen: Overview, age: Age) -> Iterator[Concern]:
             severity=Severity.ATTENTION,
             sentence=f"{orders.late} paid {noun} {verb} late; the longest has waited for {age(orders.latest_by)}.",
             command=f"pwops jobs show {orders.latest}",
+            runbook="RB-02",
         )
 
 
-# What a finding of each kind means, and the command that helps; {id} is the oldest one's subject.
+# What a finding of each kind means, the command that helps ({id} is the oldest one's subject), and its runbook entry.
 _ADVICE = {
-    "delivered_never_paid": ("delivered and mailed, but never paid", "pwops jobs show {id}"),
-    "delivered_elsewhere": ("delivered by somebody else; whether it was mailed is not known", "pwops jobs show {id}"),
-    "evaluation_failed": ("paid, and the evaluation failed for good", "pwops retry {id}"),
-    "cancelled": ("paid, and the job was cancelled", "pwops retry {id}"),
-    "mail_uncertain": ("nobody knows whether the mail went out", "pwops mails list --status uncertain"),
-    "mail_failed": ("delivered, and the mail was refused", "pwops mails list --status failed"),
-    "no_address": ("delivered, and there is no usable mail address", "pwops jobs show {id}"),
-    "job_without_order": ("a job of the shop names an order that does not exist", "pwops jobs show {id}"),
+    "delivered_never_paid": ("delivered and mailed, but never paid", "pwops jobs show {id}", "RB-14"),
+    "delivered_elsewhere": ("delivered by somebody else, and perhaps not mailed", "pwops jobs show {id}", "RB-11"),
+    "evaluation_failed": ("paid, and the evaluation failed for good", "pwops retry {id}", "RB-03"),
+    "cancelled": ("paid, and the job was cancelled", "pwops retry {id}", "RB-15"),
+    "mail_uncertain": ("nobody knows whether the mail went out", "pwops mails list --status uncertain", "RB-04"),
+    "mail_failed": ("delivered, and the mail was refused", "pwops mails list --status failed", "RB-05"),
+    "no_address": ("delivered, and there is no usable mail address", "pwops jobs show {id}", "RB-12"),
+    "job_without_order": ("a job of the shop names an order that does not exist", "pwops jobs show {id}", "RB-10"),
     "intake_guard": (
         "a pass found unusually many lost orders and took in none",
         "pwops retry ID, or PWOPS_INTAKE_GUARD",
+        "RB-08",
     ),
-    "auth": ("a key is refused", "pwops doctor --deep"),
-    "spend_limit": ("Anthropic's own spend limit is reached", "pwops doctor --deep"),
-    "model_budget": ("what is running may use up the day's model budget", "pwops queue stats"),
-    "internal": ("an error of this program itself", "pwops jobs list --status failed"),
+    "auth": ("a key is refused", "pwops doctor --deep", "RB-09"),
+    "spend_limit": ("Anthropic's own spend limit is reached", "pwops doctor --deep", "RB-09"),
+    "model_budget": ("what is running may use up the day's model budget", "pwops queue stats", "RB-07"),
+    "internal": ("an error of this program itself", "pwops jobs list --status failed", "RB-17"),
 }
 
 
@@ -173,11 +180,13 @@ def _findings(seen: Overview, age: Age) -> Iterator[Concern]:
             continue
         if finding.kind == "model_budget" and verdict(seen.spent_micro, 0, seen.budget_micro) is not Spend.OPEN:
             continue  # said already, with the amounts
-        meaning, command = _ADVICE.get(finding.kind, (finding.kind.replace("_", " "), "pwops jobs list"))
+        unknown = (finding.kind.replace("_", " "), "pwops jobs list", "")
+        meaning, command, runbook = _ADVICE.get(finding.kind, unknown)
         yield Concern(
             severity=Severity.ATTENTION,
             sentence=f"{_subject(finding)}: {meaning} (for {age(finding.open_for)}).",
             command=command.format(id=finding.subjects[0] if finding.subjects else "ID"),
+            runbook=runbook,
         )
 
 

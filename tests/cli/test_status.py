@@ -35,7 +35,7 @@ def test_before_the_first_worker_the_next_command_is_named_and_nothing_is_writte
     ended = invoke("status")
 
     assert ended.exit_code == 3
-    assert ended.stdout.splitlines()[0] == "DOWN  No worker has ever run here.  → pwops run-worker"
+    assert ended.stdout.splitlines()[0] == "DOWN  No worker has ever run here.  → pwops run-worker  RB-01"
     assert "     1  due now" in ended.stdout
     assert "none yet: the first pwops run-worker stores it" in ended.stdout
     assert stored(floor) == before

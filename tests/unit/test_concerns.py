@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from pferdewert_ops.domain.breaker import BreakerMode
+from pferdewert_ops.operations.advance import HUMAN_KINDS
 from pferdewert_ops.operations.concerns import Concern, Severity, concerns, needs_somebody
 from pferdewert_ops.operations.overview import (
     BreakerSeen,
@@ -15,7 +17,10 @@ from pferdewert_ops.operations.overview import (
     QueueSeen,
     WorkerSeen,
 )
+from pferdewert_ops.operations.survey import GUARD_FINDING
+from pferdewert_ops.worker.calls import BUDGET_FINDING
 
+RUNBOOK = Path(__file__).parents[2] / "docs" / "operating.md"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
@@ -229,3 +234,12 @@ def test_the_most_urgent_comes_first() -> None:
     severities = [one.severity for one in found]
     assert severities == [Severity.DOWN, Severity.ATTENTION, Severity.ATTENTION, Severity.NOTICE]
     assert needs_somebody(found)
+
+
+@pytest.mark.parametrize("kind", [*sorted(HUMAN_KINDS), GUARD_FINDING, BUDGET_FINDING])
+def test_every_kind_of_finding_has_its_words_its_command_and_its_entry_in_the_runbook(kind: str) -> None:
+    concern = only(replace(WELL, findings=(finding(str(kind)),)))
+
+    assert concern.runbook
+    assert concern.command.startswith("pwops ")
+    assert f"\n## {concern.runbook} " in RUNBOOK.read_text(encoding="utf-8")
