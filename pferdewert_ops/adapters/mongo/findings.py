@@ -25,7 +25,7 @@ class MongoFindings:
                 {
                     "$set": {
                         "kind": kind,
-                        "subject": subject,
+                        "subject": {"$literal": subject},
                         "detail": {"$literal": detail},
                         "firstSeenAt": {"$cond": [{"$eq": ["$state", "open"]}, "$firstSeenAt", now]},
                         "lastSeenAt": now,

@@ -29,6 +29,8 @@ Update = Mapping[str, Any] | list[Mapping[str, Any]]
 CLAIM_INDEX = "pwops_claim"
 PROMOTE_INDEX = "pwops_promote"
 LEASE_INDEX = "pwops_lease"
+# Said where ids are named: left alone, the server tries the indexes on `status` too, and sometimes keeps one.
+BY_ID = "_id_"
 
 # A claim that starts where the last one ended may overlook, for this long, a job that got a better rank since.
 FLOOR_LIFE = 0.5  # seconds
@@ -39,11 +41,11 @@ LEASED_INDEXES = [
     IndexModel(
         [("rank", ASCENDING), ("_id", ASCENDING)], name=CLAIM_INDEX, partialFilterExpression={"status": "pending"}
     ),
-    # `rank: null` also means absent; a partial index refuses `$exists: false`.
+    # `rank: null` also means absent; a partial index refuses `$exists: false`. Without a fence it is the shop's own.
     IndexModel(
         [("scheduledAt", ASCENDING)],
         name=PROMOTE_INDEX,
-        partialFilterExpression={"status": "pending", "rank": None},
+        partialFilterExpression={"status": "pending", "rank": None, "fence": {"$gte": 0}},
     ),
     IndexModel([("leaseUntil", ASCENDING)], name=LEASE_INDEX, partialFilterExpression={"status": "processing"}),
 ]
@@ -146,8 +148,9 @@ class LeasedQueue:
         still = {"_id": {"$in": list(ids)}, "status": "pending", "rank": {"$gte": _OLDEST}, **only}
         # A reply that is lost, or that tells of a stepping down, is no lost claim: the token says what was written.
         with contextlib.suppress(AutoReconnect, WriteConcernError):
-            self._collection.update_many(still, [{"$set": claim}])
-        with self._collection.find({"_id": {"$in": list(ids)}, "claimToken": token, "status": "processing"}) as cursor:
+            self._collection.update_many(still, [{"$set": claim}], hint=BY_ID)
+        mine = {"_id": {"$in": list(ids)}, "claimToken": token, "status": "processing"}
+        with self._collection.find(mine).hint(BY_ID) as cursor:
             return [Leased(id=document["_id"], fence=document["fence"], document=document) for document in cursor]
 
     # --- hold ------------------------------------------------------------------------------------------------
@@ -247,7 +250,8 @@ def _grouped(settlements: Sequence[Settlement], also: Mapping[str, Any]) -> list
     for (fence, _), group in groups.items():
         match: Document = {"fence": fence, "status": "processing", **also}
         if len(group) == 1:
-            writes.append(UpdateOne({"_id": group[0].leased.id, **match}, group[0].update))
+            writes.append(UpdateOne({"_id": group[0].leased.id, **match}, group[0].update, hint=BY_ID))
         else:
-            writes.append(UpdateMany({"_id": {"$in": [one.leased.id for one in group]}, **match}, group[0].update))
+            ids = [one.leased.id for one in group]
+            writes.append(UpdateMany({"_id": {"$in": ids}, **match}, group[0].update, hint=BY_ID))
     return writes
