@@ -239,5 +239,5 @@ def _report(journal: Journal, held_back: int, output: str) -> None:
     row = {name: journal.counts[name] for name in _REPORTED.values()} | {"held_back": held_back}
     if output == "json":
         emit_record(row, [Column(key=name, title=name) for name in row], output, schema="run-worker")
-    done = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in row.items() if count)
-    journal.say("ended", f"Ended. {done[:1].upper() + done[1:] or 'There was nothing to do'}.", row)
+    done = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in row.items() if count)
+    journal.say("ended", f"Ended: {done or 'there was nothing to do'}.", row)

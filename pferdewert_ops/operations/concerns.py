@@ -161,6 +161,7 @@ _ADVICE = {
         "pwops retry ID, or PWOPS_INTAKE_GUARD",
         "RB-08",
     ),
+    "bad_input": ("the form holds what cannot be used", "pwops jobs show {id}", "RB-17"),
     "auth": ("a key is refused", "pwops doctor --deep", "RB-09"),
     "spend_limit": ("Anthropic's own spend limit is reached", "pwops doctor --deep", "RB-09"),
     "model_budget": ("what is running may use up the day's model budget", "pwops queue stats", "RB-07"),

@@ -102,7 +102,7 @@ def test_a_terminal_gets_sentences(floor: ShopFloor, surroundings: Surroundings)
     assert done.returncode == 0
     assert "This is the first run on this database: orders made before " in said
     assert f"Serving mail · mail by resend · database {floor.database.name} · orders since " in said
-    assert "Ended. There was nothing to do." in said
+    assert "Ended: there was nothing to do." in said
     assert '"event"' not in said
 
 
