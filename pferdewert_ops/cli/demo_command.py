@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 # How often a demonstration that is kept looks whether its servers still live.
 LOOK_SECONDS = 1.0
+# The width of a terminal, in characters, from which the table has room for everything.
+FIGURES_FROM = 130
+ELSEWHERE = "not where it should be"
 
 
 @click.command()
@@ -54,12 +59,17 @@ def demo(count: int, seed: int, output: str, *, keep: bool) -> None:
             outcome = _play(stage, watch)
         _show(outcome, seed, output)
         if keep:
-            _keep(stage)
+            _keep(stage, to_stderr=output == "json")
     if not outcome.is_right:
-        wrong = sum(not verdict.is_right for verdict in outcome.verdicts)
-        orders = f"{wrong} of {count} orders {'is' if wrong == 1 else 'are'} not where they should be"
-        sentence = orders if wrong else "Every order is where it should be, but something else is not"
-        raise CliError(f"{sentence}; see above.", ExitCode.BUG)
+        raise CliError(f"{_complaint(outcome)}; see above.", ExitCode.BUG)
+
+
+def _complaint(outcome: "Outcome") -> str:
+    wrong = sum(not verdict.is_right for verdict in outcome.verdicts)
+    if not wrong:
+        return "Every order is where it should be, but something else is not"
+    where = "is not where it should be" if wrong == 1 else "are not where they should be"
+    return f"{wrong} of {len(outcome.verdicts)} orders {where}"
 
 
 @contextmanager
@@ -90,19 +100,13 @@ def _play(stage: "Stage", watch: "Watch") -> "Outcome":
 
 
 def _show(outcome: "Outcome", seed: int, output: str) -> None:
+    if output == "json":
+        rows = [_row(verdict) for verdict in outcome.verdicts]
+    else:
+        rows = [_row(verdict) | _shown(verdict) for verdict in outcome.verdicts]
     emit(
-        (_row(verdict) for verdict in outcome.verdicts),
-        [
-            Column(key="mark", title="", whole=True, style=lambda mark: "green" if mark == "✓" else "bold red"),
-            Column(key="short", title="order", whole=True),
-            Column(key="what", title="product", whole=True),
-            Column(key="kind", title="kind"),
-            Column(key="fate", title="fate", style=_style_of_fate),
-            Column(key="model", title="model", whole=True, style=lambda _: "dim"),
-            Column(key="model_calls", title="calls"),
-            Column(key="cost", title="EUR"),
-            Column(key="mails", title="mails accepted"),
-        ],
+        rows,
+        _columns(),
         output,
         schema="demo",
         summary=_summary(outcome, seed),
@@ -111,32 +115,59 @@ def _show(outcome: "Outcome", seed: int, output: str) -> None:
         _show_totals(outcome)
 
 
-def _row(verdict: "Verdict") -> dict[str, object]:
-    from pferdewert_ops.domain.money import MICRO
+def _columns() -> list[Column]:
+    """The table's columns; the figures of the model are left out where they would squeeze the words."""
+    words = [
+        Column(key="mark", title="", whole=True, style=lambda mark: "green" if mark == "✓" else "bold red"),
+        Column(key="short", title="order", whole=True),
+        Column(key="what", title="product", whole=True),
+        Column(key="kind", title="kind"),
+        Column(key="fate", title="fate", style=_style_of_fate),
+    ]
+    figures = [
+        Column(key="model", title="model", whole=True, style=lambda _: "dim"),
+        Column(key="model_calls", title="calls"),
+        Column(key="cost", title="EUR"),
+    ]
+    narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < FIGURES_FROM
+    return [*words, *([] if narrow else figures), Column(key="mails", title="mails accepted")]
 
+
+def _row(verdict: "Verdict") -> dict[str, object]:
     order = verdict.order
     expected = order.kind.expectation.fate.value
     return {
-        "mark": "✓" if verdict.is_right else "✗",
         "order": str(order.id),
-        "short": str(order.id)[-6:],
-        "what": f"{order.product.key.value.capitalize()} {order.country}",
         "product": order.product.key.value,
         "country": order.country.value,
         "kind": order.kind.words,
         "expected": expected,
-        "fate": expected if verdict.is_right else "not where it should be",
+        "fate": expected if verdict.is_right else ELSEWHERE,
+        "right": verdict.is_right,
         "problems": list(verdict.problems),
         "model": verdict.model,
         "model_calls": verdict.calls,
-        "cost": f"{verdict.cost_micro / MICRO:.4f}" if verdict.cost_micro else None,
         "cost_micro_eur": verdict.cost_micro,
         "mails": list(verdict.mails),
     }
 
 
+def _shown(verdict: "Verdict") -> dict[str, object]:
+    """The row as the table shows it."""
+    from pferdewert_ops.domain.money import MICRO
+
+    order = verdict.order
+    return {
+        "mark": "✓" if verdict.is_right else "✗",
+        "short": str(order.id)[-6:],
+        "what": f"{order.product.key.value.capitalize()} {order.country}",
+        "model": verdict.model and verdict.model.removeprefix("claude-"),
+        "cost": f"{verdict.cost_micro / MICRO:.4f}" if verdict.cost_micro else None,
+    }
+
+
 def _style_of_fate(fate: object) -> str:
-    if fate == "not where it should be":
+    if fate == ELSEWHERE:
         return "bold red"
     return "yellow" if "human" in str(fate) else "dim" if str(fate).startswith(("not owed", "untouched")) else ""
 
@@ -169,9 +200,9 @@ def _totals(totals: "Totals") -> Iterator[str]:
 
     yield (
         f"{totals.delivered} delivered, {totals.mailed} mailed, {totals.waiting_for_payment} waiting for payment, "
-        f"{totals.waiting_for_reconcile} waiting for the reconcile, {totals.told_to_a_human} told to a human, "
-        f"{totals.not_owed} not owed, {totals.untouched} untouched."
+        f"{totals.waiting_for_reconcile} waiting for the reconcile,"
     )
+    yield f"{totals.told_to_a_human} told to a human, {totals.not_owed} not owed, {totals.untouched} untouched."
     yield (
         f"{totals.model_calls} model calls for {eur_text(totals.cost_micro)}, {totals.mails_accepted} mails accepted, "
         f"{totals.duplicate_mails} duplicates."
@@ -197,19 +228,21 @@ def _seconds(duration: timedelta) -> str:
 # --- afterwards ------------------------------------------------------------------------------------------------------
 
 
-def _keep(stage: "Stage") -> None:
+def _keep(stage: "Stage", *, to_stderr: bool) -> None:
     """Print how to look around, and run on until a signal ends it."""
     from pferdewert_ops.cli.sandbox_command import _in_the_way
 
     stage.start_worker()
+    click.echo(err=to_stderr)
     for name in _in_the_way(os.environ, stage.variables):
-        note(f"unset {name}")
+        click.echo(f"unset {name}", err=to_stderr)
     for name, value in stage.variables.items():
-        note(f"export {name}={shlex.quote(value)}")
-    note("")
+        click.echo(f"export {name}={shlex.quote(value)}", err=to_stderr)
     note("Everything is still there, and a worker goes on. Put the lines above into another shell and try:")
-    order = next((order for order in stage.orders if order.kind.expectation.findings), stage.orders[0])
-    for command in ("status", "jobs list", f"jobs show {order.id}", "mails list", f"retry {order.id}"):
+    # What only a person's word takes in is the most telling one to retry.
+    old = [order for order in stage.orders if order.kind.expectation.fate.value == "untouched"]
+    order = (old or stage.orders)[0].id
+    for command in ("status", "jobs list", f"jobs show {order}", "mails list", f"retry {order}"):
         note(f"  pwops {command}")
     note("Ctrl-C ends it and removes all that it stored.")
     never = threading.Event()

@@ -29,6 +29,10 @@ OTHER_LINES = NEWS_LINES + 7
 MOST_TOLD_ONE_BY_ONE = 48
 COUNT_EVERY = 2.0
 FRAMES_A_SECOND = 8
+# Below so many characters the figures would squeeze the words.
+FIGURES_FROM = 120
+# What stands in the words of a state that waits for its next attempt.
+AGAIN = " again in "
 
 
 @contextmanager
@@ -75,7 +79,7 @@ class LiveTable:
             (f" · {scene.seconds:.1f} s · ", "dim"),
             (f"{settled} of {self._count} where they should be", "green" if settled == self._count else ""),
         )
-        parts: list[Text | Table] = [heading, Text(), _table(shown)]
+        parts: list[Text | Table] = [heading, Text(), _table(shown, figures=self._console.width >= FIGURES_FROM)]
         if left := len(scene.orders) - len(shown):
             parts.append(Text(f"… and {left} more", style="dim"))
         parts += [Text(), *(Text(line, style="cyan", no_wrap=True, overflow="ellipsis") for line in self._news)]
@@ -94,35 +98,40 @@ def _calm(one: "Progress") -> int:
     return 3 if one.settled else 0 if one.busy else 2 if one.step == "queued" else 1
 
 
-def _table(orders: Sequence["Progress"]) -> Table:
+def _table(orders: Sequence["Progress"], *, figures: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True)
     table.add_column("", width=1)
     table.add_column("order", width=6)
     table.add_column("product", width=16, no_wrap=True)
     table.add_column("kind", ratio=6, no_wrap=True, overflow="ellipsis")
     table.add_column("step", ratio=4, no_wrap=True, overflow="ellipsis")
-    table.add_column("model", width=10, no_wrap=True, overflow="ellipsis")
-    table.add_column("EUR", width=6, justify="right")
     table.add_column("mail", ratio=3, no_wrap=True, overflow="ellipsis")
+    if figures:
+        table.add_column("model", width=10, no_wrap=True, overflow="ellipsis")
+        table.add_column("EUR", width=6, justify="right")
     for one in orders:
-        table.add_row(*_cells(one))
+        table.add_row(*_words(one), *(_figures(one) if figures else ()))
     return table
 
 
-def _cells(one: "Progress") -> list[Text]:
+def _words(one: "Progress") -> list[Text]:
     order = one.order
     style = "dim" if one.settled else "bold" if one.busy else ""
-    waits = " again in " in one.step
+    mark = ("✓", "green") if one.settled else ("●", "cyan") if one.busy else ("·", "dim")
+    step_style = "yellow" if AGAIN in one.step else "cyan" if one.busy else "dim" if one.settled else ""
     return [
-        Text("✓", style="green") if one.settled else Text("●", style="cyan") if one.busy else Text("·", style="dim"),
+        Text(*mark),
         Text(str(order.id)[-6:], style=style),
         Text(f"{order.product.key.value.capitalize()} {order.country}", style=style),
         Text(order.kind.words, style=style),
-        Text(one.step, style="yellow" if waits else "dim" if one.settled else "cyan" if one.busy else ""),
-        Text((one.model or "").removeprefix("claude-"), style="dim"),
-        Text(f"{one.cost_micro / MICRO:.4f}" if one.cost_micro else "", style="dim"),
-        Text(one.mail, style="yellow" if " again in " in one.mail or "human" in one.mail else style),
+        Text(one.step, style=step_style),
+        Text(one.mail, style="yellow" if AGAIN in one.mail or "human" in one.mail else style),
     ]
+
+
+def _figures(one: "Progress") -> list[Text]:
+    cost = f"{one.cost_micro / MICRO:.4f}" if one.cost_micro else ""
+    return [Text((one.model or "").removeprefix("claude-"), style="dim"), Text(cost, style="dim")]
 
 
 # --- elsewhere -------------------------------------------------------------------------------------------------------
@@ -159,4 +168,4 @@ class PlainLines:
 
 def _word(step: str) -> str:
     """The step without the figures that change in it."""
-    return step.partition(" again in ")[0].partition(": ")[0]
+    return step.partition(AGAIN)[0].partition(": ")[0]

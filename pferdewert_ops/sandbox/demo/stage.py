@@ -34,7 +34,6 @@ WORKER_SETTINGS = {
     "PWOPS_OPERATORS": OPERATORS,
     # Some 500 valuations at 0.03 EUR each must not come near the limit.
     "PWOPS_DAILY_BUDGET_EUR": "100",
-    "PWOPS_LOG_FORMAT": "json",
 }
 
 
