@@ -81,7 +81,7 @@ def test_ten_failures_stop_the_whole_fleet_and_cost_no_further_attempt(floor: Sh
         marked_order(floor)
     with ExitStack() as stack:
         fleet(stack, floor, concurrency=2, model_fallback=None)
-        assert until(lambda: closed_verdicts(floor) == 2, LIMIT)
+        assert until(lambda: closed_verdicts(floor) >= 2, LIMIT)
         # Each of them has looked, and nobody holds anything any more.
         assert until(lambda: floor.database.evaluation_jobs.count_documents({"status": "processing"}) == 0, LIMIT)
         made = len(calls())
