@@ -177,7 +177,10 @@ def test_payments_of_long_ago_that_are_told_at_once_go_through_the_guard_too(flo
     """A script of the shop's that marks many orders as paid must not get them all evaluated by way of the hints."""
     calls = len(floor.model.journal.entries())
     with floor.working(survey_every=timedelta(minutes=5)) as worker:
-        until(lambda: worker.chores.report is not None)
+        until(lambda: all(lane.is_idle() for lane in worker.lanes))  # the passes of its start are over
+        hints = worker.process._hints
+        assert hints is not None
+        assert hints.wait_listening(20)
         # Without a word about a payment no pass knows them either.
         found = strangers(floor, 11, paymentStatus=...)
         floor.database.bewertungen.update_many({"paymentStatus": None}, {"$set": {"paymentStatus": "paid"}})
