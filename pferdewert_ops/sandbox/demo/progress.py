@@ -1,5 +1,6 @@
 """How far every order is at this moment, read from the database alone, as an operator would see it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -168,8 +169,9 @@ def _waiting(record: Document, now: datetime) -> str | None:
     at = record.get("scheduledAt")
     if record.get("error") is None or not isinstance(at, datetime):
         return None
-    seconds = max(0, round((at - now).total_seconds()))
-    return f"{_words(record['error'].get('class'))}, again in {seconds} s"
+    after = _words(record["error"].get("class"))
+    seconds = math.ceil((at - now).total_seconds())
+    return f"{after}, again in {seconds} s" if seconds > 0 else f"{after}, queued again"
 
 
 def _words(code: Any) -> str:
