@@ -74,13 +74,14 @@ def test_a_job_for_either_product_is_taken_over(
         (2, 5, (2, 5)),
         (Int64(2), Int64(5), (2, 5)),
         (2.0, 5.0, (2, 5)),
+        (9, 5, (4, 5)),
         (-1, 0, (0, 8)),
         (True, True, (0, 8)),
         (1.5, float("nan"), (0, 8)),
         (float("inf"), float("inf"), (0, 8)),
         ([3], {"n": 3}, (0, 8)),
     ],
-    ids=["absent", "null", "text", "whole", "long", "double", "too_small", "boolean", "broken", "endless", "nested"],
+    ids=["absent", "null", "text", "whole", "long", "double", "used_up", "too_small", "boolean", "broken", "endless", "nested"],
 )
 def test_odd_figures_become_usable(
     shop: Database[Document], since: datetime, attempts: object, limit: object, read: tuple[int, int]

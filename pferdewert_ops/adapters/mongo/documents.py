@@ -201,7 +201,8 @@ def _moment(value: object) -> datetime | None:
 def surviving_job(jobs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Of several jobs for one order the one that counts: finished before running before waiting, the older first.
 
-    Where all are cancelled, what an operator said counts before what became of its doubles.
+    Of two that run, the one that began first: its model call is under way. Where all are cancelled, what an operator
+    said counts before what became of its doubles.
     """
     order = {
         JobStatus.COMPLETED: 0,
@@ -215,11 +216,17 @@ def surviving_job(jobs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None
         key=lambda job: (
             order[job_standing(job)],
             job.get("cancelReason") != CancelReason.OPERATOR,
+            _began_at(job),
             job_created_at(job),
             str(job["_id"]),
         ),
         default=None,
     )
+
+
+def _began_at(job: Mapping[str, Any]) -> datetime:
+    started = job.get("startedAt") if job_status(job) is JobStatus.PROCESSING else None
+    return started if isinstance(started, datetime) else job_created_at(job)
 
 
 def job_created_at(job: Mapping[str, Any]) -> datetime:
@@ -250,13 +257,17 @@ def new_job(order: Mapping[str, Any], product: Product, now: datetime) -> Docume
 
 
 def adoption(job: Mapping[str, Any], order: Mapping[str, Any], product: Product) -> Document:
-    """What a job that the shop inserted lacks, and its figures made usable."""
+    """What a job that the shop inserted lacks, and its figures made usable.
+
+    Whatever the shop's own worker tried before, one attempt is left to ours, and it does not pass the limit.
+    """
+    limit = _count(job.get("maxAttempts"), least=1, otherwise=DEFAULT_MAX_ATTEMPTS)
     return {
         "status": JobStatus.PENDING.value,
         "product": product.key.value,
         "paid": payment_of(order) is Payment.PAID,
-        "attempts": _count(job.get("attempts"), least=0, otherwise=0),
-        "maxAttempts": _count(job.get("maxAttempts"), least=1, otherwise=DEFAULT_MAX_ATTEMPTS),
+        "attempts": min(_count(job.get("attempts"), least=0, otherwise=0), limit - 1),
+        "maxAttempts": limit,
         "failures": {},
         "stage": Stage.PRIMARY.value,
         "fence": 0,
