@@ -188,27 +188,31 @@ def _prepare(shop: "Shop", journal: Journal, queues: Sequence[str]) -> None:
 
 def _serve(settings: "Settings", journal: Journal, queues: Sequence[str], max_jobs: int | None, *, drain: bool) -> int:
     """Run one worker to its end; returns how many orders the intake guard held back in its last survey."""
-    from pferdewert_ops.wiring import Shop
-    from pferdewert_ops.worker.assembly import Worker
+    from pferdewert_ops.worker.collector import collector_at_rest
 
-    with Shop(settings, tell=journal.tell) as shop:
-        _prepare(shop, journal, queues)
-        try:
-            worker = Worker(shop, queues=queues, max_jobs=max_jobs)
-        except ValueError as unusable:
-            # What an SDK or a mail server's client refuses of the settings; it never repeats a secret.
-            raise ConfigProblem(f"The worker cannot be built from this configuration: {unusable}.") from unusable
-        try:
-            worker.process.on_signals()
-            _announce(shop, journal, queues)
-            worker.process.run(drain=drain)
-        finally:
-            worker.close()
-        return _held_back(worker) if drain else 0
+    with collector_at_rest() as built:
+        from pferdewert_ops.wiring import Shop
+        from pferdewert_ops.worker.assembly import Worker
+
+        with Shop(settings, tell=journal.tell) as shop:
+            _prepare(shop, journal, queues)
+            try:
+                worker = Worker(shop, queues=queues, max_jobs=max_jobs)
+            except ValueError as unusable:
+                # What an SDK or a mail server's client refuses of the settings; it never repeats a secret.
+                raise ConfigProblem(f"The worker cannot be built from this configuration: {unusable}.") from unusable
+            built()
+            try:
+                worker.process.on_signals()
+                _announce(shop, journal, queues)
+                worker.process.run(drain=drain)
+            finally:
+                worker.close()
+            return _held_back(worker) if drain else 0
 
 
 def _held_back(worker: "Worker") -> int:
-    return worker.chores.report.held_back if worker.chores.report is not None else 0
+    return worker.chores.held_back
 
 
 def _announce(shop: "Shop", journal: Journal, queues: Sequence[str]) -> None:

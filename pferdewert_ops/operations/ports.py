@@ -86,7 +86,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order as loaded. `form` is empty where only a look was taken; `surplus_jobs` are duplicates of its job."""
+    """One order as loaded. `form` is empty where only a look was taken; `surplus_jobs` are duplicates of its job.
+
+    `watched`: a person took it in, and it has not been settled since.
+    """
 
     view: OrderView
     product: Product
@@ -95,6 +98,7 @@ class Order:
     address: str | None = None
     customer_name: str | None = None
     customer_country: Country = Country.DE
+    watched: bool = False
     surplus_jobs: tuple[str, ...] = ()
 
 
@@ -113,6 +117,8 @@ class Orders(Protocol):
     def find(self, order_id: str) -> Order | None: ...
     def look(self, order_ids: Sequence[str]) -> list[Order]: ...
     def since(self, moment: datetime) -> Iterator[list[Order]]: ...
+    def watched(self) -> Iterator[list[Order]]: ...
+    def unwatch(self, order_ids: Sequence[str]) -> None: ...
     def deliver(self, order_id: str) -> DeliveryOutcome: ...
     def show_status(self, order_id: str, status: str) -> None: ...
     def remember(self, order_ids: Sequence[str]) -> None: ...

@@ -91,12 +91,17 @@ class Survey:
 
     def _admitted(self, strangers: list[str], scope: Scope) -> list[str]:
         """A few lost orders are taken in; many at once are more likely our mistake, and wait for a person."""
-        if len(strangers) > self.guard.most:
+        refused_deep = scope is Scope.RECENT and Scope.DEEP.value in self.open_findings(GUARD_FINDING)
+        too_many = len(strangers) > self.guard.most
+        if scope is Scope.DEEP or refused_deep:
+            self.findings.close(GUARD_FINDING, Scope.RECENT.value)  # the deep one's finding says it all
+        if refused_deep:
+            return []
+        if too_many:
             self.findings.open(GUARD_FINDING, scope.value, f"{len(strangers)} orders paid over an hour ago")
             return []
         self.findings.close(GUARD_FINDING, scope.value)
-        refused_deep = scope is Scope.RECENT and Scope.DEEP.value in self.open_findings(GUARD_FINDING)
-        return [] if refused_deep else strangers
+        return strangers
 
     def _close_findings(self, order: Order, step: Step, told: Mapping[str, set[str]]) -> None:
         for kind, subjects in told.items():
@@ -105,7 +110,7 @@ class Survey:
 
 
 def _still_holds(kind: str, order: Order, step: Step) -> bool:
-    """Whether the order still needs a person for this reason. A delay mail that is due comes between, and settles nothing."""
+    """Whether the order still needs a person for this reason. A delay mail that falls due settles nothing."""
     job_failed = order.view.job is not None and order.view.job.status is JobStatus.FAILED
     if kind == BAD_INPUT:
         return job_failed

@@ -142,8 +142,9 @@ class Worker:
             [
                 Chore(name="rescue", every=rescue, run=self.chores.rescue),
                 Chore(name="adopt", every=5 * poll, run=self.chores.adopt),
-                Chore(name="survey", every=survey, run=lambda: self.chores.survey(self.steward.stopping)),
+                # The deep one first: what it refuses to take in, the other must know of.
                 Chore(name="deep_survey", every=60.0, run=lambda: self.chores.deep_survey(self.steward.stopping)),
+                Chore(name="survey", every=survey, run=lambda: self.chores.survey(self.steward.stopping)),
                 Chore(name="promote", every=poll, run=self.chores.promote),
             ],
             monotonic=self._shop.clock.monotonic,

@@ -14,7 +14,7 @@ from pferdewert_ops.adapters.system import Identity, is_dead
 from pferdewert_ops.domain.failures import MAIL_POLICIES, POLICIES, ErrorClass, Policy
 from pferdewert_ops.domain.jobs import Attempts, Failure, after_failure
 from pferdewert_ops.operations.ports import Unsuccessful
-from pferdewert_ops.operations.survey import SurveyReport
+from pferdewert_ops.operations.survey import Scope, SurveyReport
 from pferdewert_ops.wiring import Shop
 from pferdewert_ops.worker.held import HeldDocuments
 
@@ -45,7 +45,7 @@ class Chores:
         self._workers = workers
         self._held = held
         self._on_median = on_median
-        self.report: SurveyReport | None = None
+        self._reports: dict[Scope, SurveyReport] = {}
 
     def rescue(self) -> bool:
         """Take back what dead workers held: at once where they certainly are dead, else when the lease ran out."""
@@ -111,20 +111,26 @@ class Chores:
     def survey(self, stop: Callable[[], bool]) -> bool:
         """Look at the orders of the last days; one worker of the fleet does it at a time."""
         self._on_median(self._shop.jobs.median_seconds())
-        if self.report is not None and not self._shop.fleet.take_tick("survey", self._shop.settings.survey_every):
+        if self._reports and not self._shop.fleet.take_tick("survey", self._shop.settings.survey_every):
             return False
-        return self._survey(max(self._shop.horizon, self._shop.clock.now() - RECENT), stop)
+        return self._survey(Scope.RECENT, max(self._shop.horizon, self._shop.clock.now() - RECENT), stop)
 
     def deep_survey(self, stop: Callable[[], bool]) -> bool:
         """Look at all orders after the horizon, for what changed late and was not told."""
-        return self._shop.fleet.take_tick("deep_survey", DEEP_EVERY) and self._survey(self._shop.horizon, stop)
+        is_ours = self._shop.fleet.take_tick("deep_survey", DEEP_EVERY)
+        return is_ours and self._survey(Scope.DEEP, self._shop.horizon, stop)
 
-    def _survey(self, since: datetime, stop: Callable[[], bool]) -> bool:
-        report = self._shop.survey.run(since, stop)
-        if report.held_back and (self.report is None or self.report.held_back != report.held_back):
+    def _survey(self, scope: Scope, since: datetime, stop: Callable[[], bool]) -> bool:
+        report = self._shop.survey.run(since, scope=scope, stop=stop)
+        if report.held_back not in {0, self.held_back}:
             self._shop.tell("intake_refused", orders=report.held_back, most=self._shop.settings.intake_guard)
-        self.report = report
+        self._reports[scope] = report
         return report.moved > 0
+
+    @property
+    def held_back(self) -> int:
+        """How many orders the intake guard refused in the latest passes of this worker."""
+        return max((report.held_back for report in self._reports.values()), default=0)
 
     def promote(self) -> bool:
         """Rank what is due."""

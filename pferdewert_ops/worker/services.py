@@ -4,6 +4,7 @@ from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
 from pferdewert_ops.adapters.mongo.mail_outbox import MailQueue
 from pferdewert_ops.domain.failures import MAIL_POLICIES, POLICIES, ErrorClass
 from pferdewert_ops.domain.jobs import Failure, GiveUp, after_failure
+from pferdewert_ops.domain.letters import MailKind
 from pferdewert_ops.operations.ports import (
     Cancelled,
     ClaimedJob,
@@ -22,6 +23,9 @@ from pferdewert_ops.operations.ports import (
 from pferdewert_ops.wiring import Shop
 from pferdewert_ops.worker.gates import EvaluationGate, LimitsGate
 from pferdewert_ops.worker.lane import Service
+
+# Subjects of findings that are about a service and not about an order; they end when it works again.
+MODEL, MAIL = "model", "mail"
 
 
 def evaluation_service(shop: Shop, queue: EvaluationQueue, gate: EvaluationGate) -> Service[ClaimedJob, JobOutcome]:
@@ -89,6 +93,7 @@ def tell_job(shop: Shop, job: ClaimedJob, outcome: JobOutcome) -> None:
     fields = {"job": job.id, "order": job.order_id, "fence": job.fence, "attempt": job.attempts.spent}
     match outcome:
         case Completed():
+            shop.findings.close_subject(MODEL)
             shop.tell("evaluated", **fields, seconds=round(outcome.seconds, 1), micro_eur=outcome.cost_micro)
         case Cancelled():
             shop.tell("job_cancelled", **fields, reason=outcome.reason.value)
@@ -101,18 +106,25 @@ def tell_job(shop: Shop, job: ClaimedJob, outcome: JobOutcome) -> None:
             if failure.error_class is ErrorClass.BAD_INPUT:
                 shop.findings.open(failure.error_class.value, job.order_id, failure.code)
             elif POLICIES[failure.error_class].tells_human and not isinstance(outcome.after, GiveUp):
-                shop.findings.open(failure.error_class.value, "model", failure.code)
+                shop.findings.open(failure.error_class.value, MODEL, failure.code)
 
 
 def tell_mail(shop: Shop, mail: ClaimedMail, outcome: MailOutcome) -> None:
-    """One event for one outcome."""
+    """One event for one outcome.
+
+    The order's own findings are about its result mail, and surveys close them; those about another mail name it.
+    """
+    subject = mail.order_id if mail.kind is MailKind.RESULT else mail.id
     fields = {"mail": mail.id, "fence": mail.fence, "attempt": mail.attempts.spent}
     match outcome:
         case Sent():
             shop.tell("mail_sent", **fields, transport=outcome.transport)
+            shop.findings.close_subject(MAIL)
+            for kind in ("mail_uncertain", "mail_failed"):
+                shop.findings.close(kind, subject)
         case Uncertain():
             shop.tell("mail_uncertain", **fields, code=outcome.code)
-            shop.findings.open("mail_uncertain", mail.order_id, outcome.code)
+            shop.findings.open("mail_uncertain", subject, outcome.code)
         case Suppressed():
             shop.tell("mail_suppressed", **fields, reason=outcome.reason)
         case HandedBack():
@@ -123,9 +135,9 @@ def tell_mail(shop: Shop, mail: ClaimedMail, outcome: MailOutcome) -> None:
             verb = "mail_failed" if gave_up else "mail_attempt_failed"
             shop.tell(verb, **fields, error_class=failure.error_class.value, code=failure.code)
             if gave_up:
-                shop.findings.open("mail_failed", mail.order_id, failure.code)
+                shop.findings.open("mail_failed", subject, failure.code)
             elif MAIL_POLICIES[failure.error_class].tells_human:
-                shop.findings.open(failure.error_class.value, "mail", failure.code)
+                shop.findings.open(failure.error_class.value, MAIL, failure.code)
 
 
 def _show_status(shop: Shop, job: ClaimedJob, outcome: JobOutcome) -> None:

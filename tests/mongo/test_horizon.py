@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 from pferdewert_ops.domain.products import PRODUCTS
+from pferdewert_ops.wiring import Shop
 from tests.harness import ShopFloor
 from tests.mongo.queue_support import Document, until
 from tests.shop_documents import shop_documents
@@ -190,3 +191,34 @@ def test_payments_of_long_ago_that_are_told_at_once_go_through_the_guard_too(flo
     assert len(floor.model.journal.entries()) == calls + 1
     assert [floor.mails_to_customer(order_id) for order_id in found] == [[]] * 11
     assert floor.database.evaluation_jobs.count_documents({}) == 1
+
+
+def test_an_old_order_that_a_person_took_in_is_finished_after_a_crash(floor: ShopFloor) -> None:
+    """No survey looks back before the horizon: what was taken in is looked at until it is settled."""
+    order_id = floor.order(age=timedelta(days=40))
+    with Shop(floor.settings(), tell=floor.tell) as shop:
+        shop.migrate()
+        shop.orders.take_in(order_id)
+    floor.drain()
+
+    assert floor.mails_to_customer(order_id).count("result") == 1
+    record = floor.database.ops_orders.find_one({"_id": order_id})
+    assert record is not None
+    assert "takenInAt" in record
+    floor.drain()
+    settled = floor.database.ops_orders.find_one({"_id": order_id})
+    assert settled is not None
+    assert "watched" not in settled
+
+
+def test_what_the_deep_pass_refused_is_not_taken_in_piece_by_piece(floor: ShopFloor) -> None:
+    """Eleven strangers, most of them older than the recent pass looks back: none is taken in, and it stays said."""
+    old = [floor.order(age=timedelta(days=5)) for _ in range(8)]
+    recent = [floor.order(age=timedelta(hours=3)) for _ in range(3)]
+    floor.drain(lookback=timedelta(days=7))
+    floor.drain(lookback=timedelta(days=7))
+
+    assert floor.database.evaluation_jobs.count_documents({}) == 0
+    found = list(floor.database.ops_findings.find({"kind": "intake_guard", "state": "open"}))
+    assert [finding["detail"] for finding in found] == ["11 orders paid over an hour ago"]
+    assert len(old + recent) == 11

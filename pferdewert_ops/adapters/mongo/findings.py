@@ -45,6 +45,12 @@ class MongoFindings:
             {"$set": {"state": "closed", "closedAt": datetime.now(UTC)}},
         )
 
+    def close_subject(self, subject: str) -> None:
+        """Whatever was the matter with this, it works again."""
+        self._findings.update_many(
+            {"state": "open", "subject": subject}, {"$set": {"state": "closed", "closedAt": datetime.now(UTC)}}
+        )
+
     def open_subjects(self, kind: str) -> set[str]:
         """The subjects of the open findings of one kind."""
         with self._findings.find({"state": "open", "kind": kind}, {"subject": 1}) as found:

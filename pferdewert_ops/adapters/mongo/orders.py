@@ -3,10 +3,11 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -22,6 +23,9 @@ from pferdewert_ops.operations.ports import DeliveryOutcome, Order
 
 # A counter that was restored from an older copy is passed over what was given since: more than a shop sells in a year.
 NUMBER_TRIES = 10_000
+WATCHED_INDEX = "pwops_watched"
+INDEXES = [IndexModel([("watched", ASCENDING)], name=WATCHED_INDEX, partialFilterExpression={"watched": True})]
+
 PAGE = 500  # orders judged at once: half a megabyte of reduced documents
 
 
@@ -124,6 +128,7 @@ class MongoOrders:
             view=view,
             product=product,
             known=record is not None,
+            watched=record is not None and record.get("watched") is True,
             form={key: value for key, value in document.items() if key != product.result_field} if whole else {},
             address=usable_address(document.get("customer_email")),
             customer_name=name if isinstance(name, str) else None,
@@ -226,11 +231,21 @@ class MongoOrders:
             )
 
     def take_in(self, order_id: str) -> None:
-        """A person takes this order in, whatever its age."""
+        """A person takes this order in, whatever its age. Surveys look at it until it is settled."""
         now = datetime.now(UTC)
-        self._records.update_one(
-            {"_id": order_id}, {"$set": {"takenInAt": now}, "$setOnInsert": {"knownAt": now}}, upsert=True
-        )
+        taken_in = {"$set": {"takenInAt": now, "watched": True}, "$setOnInsert": {"knownAt": now}}
+        self._records.update_one({"_id": order_id}, taken_in, upsert=True)
+
+    def watched(self) -> Iterator[list[Order]]:
+        """The orders that a person took in and that are not settled: they may be older than any survey looks back."""
+        with self._records.find({"watched": True}, {"_id": 1}).hint(WATCHED_INDEX).batch_size(PAGE) as found:
+            while ids := [record["_id"] for record in islice(found, PAGE)]:
+                yield self.look(ids)
+
+    def unwatch(self, order_ids: Sequence[str]) -> None:
+        """These are settled."""
+        if order_ids:
+            self._records.update_many({"_id": {"$in": list(order_ids)}}, {"$unset": {"watched": ""}})
 
     def confirm_payment(self, order_id: str, judged: Payment) -> bool:
         """Store that the order is paid, on the word of a person who has looked; False if it says otherwise by now.
@@ -254,7 +269,7 @@ class MongoOrders:
             if collection.find_one({"_id": {"$in": documents.both_ids([text])}}, {"_id": 1}) is not None:
                 return text
         job = self._jobs.find_one({"_id": {"$in": documents.both_ids([text])}}, {"bewertungId": 1})
-        return None if job is None else str(job["bewertungId"])
+        return str(job["bewertungId"]) if job is not None and job.get("bewertungId") is not None else None
 
 
 def is_id(text: str) -> bool:
