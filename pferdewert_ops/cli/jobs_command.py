@@ -108,10 +108,16 @@ def find(shop: "Shop", text: str) -> "tuple[Order | None, JobDetail | None]":
     """The order and the job that an id means. Raises NotFound where there is neither."""
     from pferdewert_ops.adapters.mongo.listing import Listing
 
-    order_id = order_of(shop, text)
+    listing = Listing(shop.database)
+    try:
+        order_id = order_of(shop, text)
+    except NotFound:
+        lonely = listing.job(text)  # a job that names no order
+        if lonely is None:
+            raise
+        return None, lonely
     found = shop.orders_to_look_at.look([order_id])
     order = found[0] if found else None
-    listing = Listing(shop.database)
     if text != order_id and not text.startswith("cs_"):
         return order, listing.job(text)
     view = None if order is None else order.view

@@ -1,13 +1,17 @@
 """What the tests of operators' commands look at: everything that is stored, and what the audit says."""
 
-from collections.abc import Callable
+import os
+import pty
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from pferdewert_ops.wiring import Shop
-from tests.cli.programs import Ended, Running
+from tests.cli.programs import PROGRAM, Ended, Running, Surroundings
 from tests.harness import ShopFloor
 
 Call = Callable[..., Ended]
@@ -82,3 +86,24 @@ def our_mail(floor: ShopFloor, order_id: str, kind: str = "result", **changes: A
     }
     floor.database.mail_outbox.insert_one({name: value for name, value in mail.items() if value is not ...})
     return mail
+
+
+@contextmanager
+def on_a_terminal(surroundings: Surroundings, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The command with a terminal to ask on and to draw on, and our end of it; its stdout is a pipe."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        env=surroundings.with_({"TERM": "xterm"}),
+        cwd=surroundings.folder,
+        stdin=its,
+        stdout=subprocess.PIPE,
+        stderr=its,
+    )
+    os.close(its)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)

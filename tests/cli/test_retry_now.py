@@ -1,11 +1,7 @@
 """`pwops retry --now`: one order in the foreground, with a worker's claim, lease, gates and hands."""
 
 import os
-import pty
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,8 +9,8 @@ import pytest
 from pferdewert_ops.sandbox.anthropic_journal import Outcome
 from pferdewert_ops.sandbox.anthropic_rules import Fault, Rule
 from pferdewert_ops.sandbox.guardian_process import until
-from tests.cli.operator_support import Call, Start, everything, migrated, our_job
-from tests.cli.programs import LIMIT, PROGRAM, Surroundings
+from tests.cli.operator_support import Call, Start, everything, migrated, on_a_terminal, our_job
+from tests.cli.programs import LIMIT, Surroundings
 from tests.harness import ShopFloor
 
 
@@ -25,6 +21,12 @@ def ready(floor: ShopFloor) -> None:
 
 def is_running(floor: ShopFloor) -> bool:
     return floor.database.evaluation_jobs.count_documents({"status": "processing"}) == 1
+
+
+def is_hanging(floor: ShopFloor, calls_before: int) -> bool:
+    """Whether the model has begun to answer a further call and fallen silent."""
+    calls = floor.model.journal.entries()
+    return len(calls) > calls_before and calls[-1].outcome is Outcome.HANGING
 
 
 def is_handed_back(floor: ShopFloor, order_id: str) -> bool:
@@ -191,10 +193,8 @@ def test_stopping_hands_the_job_back_without_spending_an_attempt(
     floor.model.rules.add(Rule(fault=Fault.STALL))
     calls = len(floor.model.journal.entries())
     running = start_pwops("retry", order_id, "--now")
-    floor.model.journal.wait_until(
-        lambda seen: len(seen) > calls and seen[-1].outcome is Outcome.HANGING, seconds=LIMIT
-    )
-    assert until(lambda: is_running(floor), LIMIT)
+    assert until(lambda: is_hanging(floor, calls) or running.process.poll() is not None, LIMIT)
+    assert running.process.poll() is None, running.text()
 
     running.signal(number)
     ended = running.end()
@@ -204,27 +204,6 @@ def test_stopping_hands_the_job_back_without_spending_an_attempt(
     assert is_handed_back(floor, order_id)
     floor.drain()
     assert floor.mails_to_customer(order_id) == ["result"]
-
-
-@contextmanager
-def on_a_terminal(surroundings: Surroundings, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The command with a terminal for its stderr."""
-    ours, its = pty.openpty()
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments],
-        env=surroundings.with_({"TERM": "xterm"}),
-        cwd=surroundings.folder,
-        stdin=its,
-        stdout=subprocess.PIPE,
-        stderr=its,
-    )
-    os.close(its)
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.communicate()
-        os.close(ours)
 
 
 def test_on_a_terminal_a_line_tells_how_far_it_is(surroundings: Surroundings, floor: ShopFloor) -> None:
