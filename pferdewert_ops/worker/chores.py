@@ -14,7 +14,7 @@ from pferdewert_ops.adapters.system import Identity, is_dead
 from pferdewert_ops.domain.failures import MAIL_POLICIES, POLICIES, ErrorClass, Policy
 from pferdewert_ops.domain.jobs import Attempts, Failure, after_failure
 from pferdewert_ops.operations.ports import Unsuccessful
-from pferdewert_ops.operations.survey import Scope, SurveyReport
+from pferdewert_ops.operations.survey import GUARD_FINDING, Scope, SurveyReport
 from pferdewert_ops.wiring import Shop
 from pferdewert_ops.worker.held import HeldDocuments
 
@@ -117,8 +117,14 @@ class Chores:
 
     def deep_survey(self, stop: Callable[[], bool]) -> bool:
         """Look at all orders after the horizon, for what changed late and was not told."""
-        is_ours = self._shop.fleet.take_tick("deep_survey", DEEP_EVERY)
+        is_ours = self._shop.fleet.take_tick("deep_survey", DEEP_EVERY) or self._judges_again()
         return is_ours and self._survey(Scope.DEEP, self._shop.horizon, stop)
+
+    def _judges_again(self) -> bool:
+        """A worker that starts while the guard holds orders back looks for itself: its limit may be another one."""
+        if Scope.DEEP in self._reports:
+            return False
+        return Scope.DEEP.value in self._shop.findings.open_subjects(GUARD_FINDING)
 
     def _survey(self, scope: Scope, since: datetime, stop: Callable[[], bool]) -> bool:
         report = self._shop.survey.run(since, scope=scope, stop=stop)
