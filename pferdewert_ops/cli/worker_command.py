@@ -82,7 +82,7 @@ def run_worker(
     _check_settings(settings, served)
     configure_logs(settings)
     log_uncaught()
-    journal = Journal()
+    journal = Journal(speaks=sys.stderr.isatty() and settings.log_format != "json")
     try:
         held_back = _serve(settings, journal, served, max_jobs, drain=drain or max_jobs is not None)
     except (KeyboardInterrupt, Terminated):
@@ -100,9 +100,11 @@ def run_worker(
 class Journal:
     """Where the worker's events go: to the log, each with its level, and into the counts of the closing report."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, speaks: bool) -> None:
+        """`speaks`: somebody reads along, and the log is text."""
         from pferdewert_ops.logs import get_logger
 
+        self._speaks = speaks
         self.counts: Counter[str] = Counter()
         self._logger = get_logger()
         self._lock = threading.Lock()
@@ -120,7 +122,7 @@ class Journal:
 
     def say(self, event: str, sentence: str, fields: Mapping[str, object] | None = None) -> None:
         """What a person should read: a sentence on a terminal; in a log an event, with the sentence if it is all."""
-        if sys.stderr.isatty():
+        if self._speaks:
             note(sentence)
         else:
             self.tell(event, **(fields or {"text": sentence}))

@@ -83,27 +83,38 @@ def test_what_is_chosen_is_served_and_said(floor: ShopFloor, pwops: Call) -> Non
     assert [floor.mails_to_customer(order) for order in orders] == [[], [], []]
 
 
-def test_a_terminal_gets_sentences(floor: ShopFloor, surroundings: Surroundings) -> None:
+def on_a_terminal(surroundings: Surroundings, **changes: str) -> str:
     controller, terminal = pty.openpty()
     done = subprocess.run(
         [*PROGRAM, "run-worker", "--drain", "--queue", "mail"],
-        env=surroundings.with_({}),
+        env=surroundings.with_(changes),
         cwd=surroundings.folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=terminal,
         timeout=LIMIT,
-        check=False,
+        check=True,
     )
+    assert done.returncode == 0
     os.close(terminal)
     said = os.read(controller, 65536).decode()
     os.close(controller)
+    return said
 
-    assert done.returncode == 0
+
+def test_a_terminal_gets_sentences(floor: ShopFloor, surroundings: Surroundings) -> None:
+    said = on_a_terminal(surroundings)
+
     assert "This is the first run on this database: orders made before " in said
     assert f"Serving mail · mail by resend · database {floor.database.name} · orders since " in said
     assert "Ended: there was nothing to do." in said
     assert '"event"' not in said
+
+
+def test_a_terminal_that_asks_for_json_gets_nothing_else(surroundings: Surroundings) -> None:
+    said = on_a_terminal(surroundings, PWOPS_LOG_FORMAT="json")
+
+    assert {"started", "ended"} <= {json.loads(line)["event"] for line in said.splitlines()}
 
 
 # --- how it is stopped -----------------------------------------------------------------------------------------------
