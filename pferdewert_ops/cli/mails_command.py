@@ -202,6 +202,8 @@ def _resolve(shop: "Shop", mail: "MailLine", *, sent: bool) -> None:
         shop.orders.take_in(mail.order_id)
     if not shop.mails.resolve(mail.mail_id, sent=sent, actor=actor()):
         raise GuardRefused(f"The mail {mail.mail_id} was resolved by somebody else in the same moment.")
-    if not any(other.status in RESOLVABLE for other in Listing(shop.database).mails_of(mail.order_id)):
-        for finding in ("mail_uncertain", "mail_failed"):
+    still_open = any(other.status in RESOLVABLE for other in Listing(shop.database).mails_of(mail.order_id))
+    for finding in ("mail_uncertain", "mail_failed"):
+        shop.findings.close(finding, mail.mail_id)
+        if not still_open:
             shop.findings.close(finding, mail.order_id)

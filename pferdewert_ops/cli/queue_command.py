@@ -134,7 +134,7 @@ def _print_rest(rows: list[dict[str, object]], summary: dict[str, object]) -> No
         if row["left_alone"]:
             note(
                 f"{row['left_alone']} waiting jobs of the shop's own are not taken over: their orders are older than "
-                "the horizon. pwops retry ID takes one in."
+                "the horizon (pwops retry ID takes one in) or do not exist (pwops status says so)."
             )
 
 
