@@ -81,7 +81,20 @@ def test_a_job_for_either_product_is_taken_over(
         (float("inf"), float("inf"), (0, 8)),
         ([3], {"n": 3}, (0, 8)),
     ],
-    ids=["absent", "null", "text", "whole", "long", "double", "used_up", "too_small", "boolean", "broken", "endless", "nested"],
+    ids=[
+        "absent",
+        "null",
+        "text",
+        "whole",
+        "long",
+        "double",
+        "used_up",
+        "too_small",
+        "boolean",
+        "broken",
+        "endless",
+        "nested",
+    ],
 )
 def test_odd_figures_become_usable(
     shop: Database[Document], since: datetime, attempts: object, limit: object, read: tuple[int, int]
