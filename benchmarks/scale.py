@@ -62,23 +62,20 @@ FULL = Scale(
 
 QUICK = Scale(
     name="quick",
-    drain_jobs=5_000,
+    drain_jobs=3_000,
     drain_rounds=2,
     one_by_one_rounds=1,
     backlog=5_000,
-    claims=150,
+    claims=100,
     finished_few=1_000,
-    finished_many=100_000,
-    starts=30,
-    sleepers=(
-        Sleepers(jobs=200, seconds=2.0, concurrency=200),
-        Sleepers(jobs=500, seconds=2.0, concurrency=500),
-    ),
+    finished_many=50_000,
+    starts=25,
+    sleepers=(Sleepers(jobs=400, seconds=2.0, concurrency=200),),
     in_flight=20,
-    lease=timedelta(seconds=6),
+    lease=timedelta(seconds=3),
     held=500,
-    renewals=10,
-    helps=8,
+    renewals=5,
+    helps=5,
 )
 
 TINY = Scale(
