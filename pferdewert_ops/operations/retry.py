@@ -6,13 +6,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, assert_never
 
+from pferdewert_ops.domain.failures import ErrorClass
 from pferdewert_ops.domain.letters import MailKind
 from pferdewert_ops.domain.orders import Payment, Step, Why
 from pferdewert_ops.operations.ports import Findings
 from pferdewert_ops.operations.retry_plan import Judged, Planner, Treatment
 
 # Findings about an order that a fresh start answers.
-_ANSWERED = (Why.EVALUATION_FAILED, Why.CANCELLED, Why.MAIL_FAILED)
+_ANSWERED = (Why.EVALUATION_FAILED, Why.CANCELLED, Why.MAIL_FAILED, ErrorClass.BAD_INPUT)
 
 
 class Advancing(Protocol):
