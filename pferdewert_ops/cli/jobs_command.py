@@ -89,7 +89,7 @@ def _row(job: "JobLine", now: Any) -> dict[str, object]:
 @click.argument("job_id", metavar="ID", type=OrderOrJob())
 @output_option
 def show(job_id: str, output: str) -> None:
-    """One job: how it stands and came there, what its order is owed next, and what to type.
+    """One job, its way, and what to type next.
 
     ID is the id of a job or an order, or of a Stripe session.
     """

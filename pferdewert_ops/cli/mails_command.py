@@ -152,7 +152,7 @@ def _found(shop: "Shop", text: str, kind: str | None) -> "list[MailLine]":
 @yes_option
 @output_option
 def resolve(mail_id: str, kind: str | None, verdict: str | None, output: str, *, yes: bool) -> None:
-    """Say what became of a mail that is uncertain, failed or suppressed.
+    """Settle an uncertain, failed or suppressed mail.
 
     Look it up in the provider's list of sent mails first: nothing here can tell.
     """

@@ -27,7 +27,7 @@ def queue() -> None:
 @queue.command()
 @output_option
 def stats(output: str) -> None:
-    """What waits, what runs, what the last 24 hours brought; limits, breakers, money."""
+    """What waits, runs and was done; limits, breakers, money."""
     from pferdewert_ops.adapters.mongo.figures import Figures
 
     with open_shop() as shop:
@@ -133,8 +133,8 @@ def _print_rest(rows: list[dict[str, object]], summary: dict[str, object]) -> No
             note(f"Go on with: pwops queue resume {row['queue']}")
         if row["left_alone"]:
             note(
-                f"{row['left_alone']} waiting jobs of the shop's own are not taken over: their orders are older than "
-                "the horizon (pwops retry ID takes one in) or do not exist (pwops status says so)."
+                f"Waiting jobs of the shop's own that nobody takes over: {row['left_alone']}. Their orders are older "
+                "than the horizon (pwops retry ID takes one in) or do not exist (pwops status says so)."
             )
 
 
@@ -142,7 +142,10 @@ def _print_rest(rows: list[dict[str, object]], summary: dict[str, object]) -> No
 @queue_argument
 @output_option
 def pause(queue: str, output: str) -> None:
-    """Claim nothing more from a queue, anywhere; what is running goes on. Effective within about a second."""
+    """Claim nothing more from a queue, anywhere.
+
+    What is running goes on. Effective within about a second, until pwops queue resume.
+    """
     from pferdewert_ops.adapters.mongo.figures import Figures
 
     with open_shop(indexed=False) as shop:

@@ -347,7 +347,8 @@ def test_without_our_indexes_the_way_is_shown(invoke: Call, floor: ShopFloor) ->
 # --- writes compare --------------------------------------------------------------------------------------------------
 
 
-def test_a_job_that_moved_on_is_not_overwritten(floor: ShopFloor) -> None:
+@pytest.mark.parametrize("since", [{"status": "cancelled"}, {"fence": 9}, {"status": "pending", "fence": 9}])
+def test_a_job_that_moved_on_is_not_overwritten(floor: ShopFloor, since: dict[str, Any]) -> None:
     order_id = floor.order()
     our_job(floor, order_id)
     with Shop(floor.settings()) as shop:
@@ -355,9 +356,9 @@ def test_a_job_that_moved_on_is_not_overwritten(floor: ShopFloor) -> None:
         judged = restarts.state(order_id)
         order = shop.orders.look([order_id])[0]
         assert judged is not None
-        assert restarts.restart(order, judged, paid=True, actor="a", delay=timedelta(0))
+        floor.database.evaluation_jobs.update_one({}, {"$set": since})
         before = everything(floor)
-        assert not restarts.restart(order, judged, paid=True, actor="b", delay=timedelta(0))
+        assert not restarts.restart(order, judged, paid=True, actor="a", delay=timedelta(0))
     assert everything(floor) == before
 
 
@@ -377,9 +378,13 @@ def test_a_lease_that_is_renewed_meanwhile_is_not_broken(floor: ShopFloor) -> No
     assert floor.job(order_id)["status"] == "processing"
 
 
-def test_a_payment_that_is_told_meanwhile_is_not_overwritten(floor: ShopFloor) -> None:
-    order_id = floor.order(paymentStatus="failed")
-    with Shop(floor.settings()) as shop:
+@pytest.mark.parametrize(
+    "told", [{"paymentStatus": "failed"}, {"paymentStatus": ..., "refundedAt": datetime(2026, 1, 1, tzinfo=UTC)}]
+)
+def test_a_payment_that_is_told_meanwhile_is_not_overwritten(floor: ShopFloor, told: dict[str, Any]) -> None:
+    order_id = floor.order(**told)
+    before = everything(floor)
+    with Shop(floor.settings(lookback=timedelta(hours=24))) as shop:
         assert not shop.orders.confirm_payment(order_id, Payment.UNKNOWN)
         assert not shop.orders.confirm_payment(order_id, Payment.PENDING)
-    assert floor.document(order_id)["paymentStatus"] == "failed"
+    assert everything(floor) == before

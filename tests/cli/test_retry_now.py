@@ -9,7 +9,7 @@ import pytest
 from pferdewert_ops.sandbox.anthropic_journal import Outcome
 from pferdewert_ops.sandbox.anthropic_rules import Fault, Rule
 from pferdewert_ops.sandbox.guardian_process import until
-from tests.cli.operator_support import Call, Start, everything, migrated, on_a_terminal, our_job
+from tests.cli.operator_support import Call, Start, everything, migrated, on_a_terminal, our_job, our_mail
 from tests.cli.programs import LIMIT, Surroundings
 from tests.harness import ShopFloor
 
@@ -85,10 +85,13 @@ def test_a_waiting_mail_alone_is_sent(invoke: Call, floor: ShopFloor) -> None:
 
 def test_only_this_order_is_touched(invoke: Call, floor: ShopFloor) -> None:
     order_id, other = floor.order(), floor.order()
-    our_job(floor, other, status="pending", attempts=0, scheduledAt=datetime.now(UTC), error=...)
-    before = floor.job(other)
+    first = datetime.now(UTC) - timedelta(hours=1)
+    our_job(floor, other, status="pending", attempts=0, scheduledAt=first, rank=first, error=...)
+    our_mail(floor, other, status="pending", attempts=0, scheduledAt=first, rank=first, error=..., failedAt=...)
+    before = floor.job(other), floor.mail_record(other)
     assert invoke("retry", order_id, "--now").exit_code == 0
-    assert floor.job(other) == before
+    assert (floor.job(other), floor.mail_record(other)) == before
+    assert floor.mails_to_customer(order_id) == ["result"]
 
 
 def test_the_lease_is_renewed_for_as_long_as_it_takes(invoke: Call, floor: ShopFloor) -> None:
