@@ -41,12 +41,12 @@ def migrate(output: str, *, dry_run: bool, undo: bool, yes: bool) -> None:
 
 
 def _apply(shop: "Shop", output: str, *, dry_run: bool) -> None:
-    from pferdewert_ops.adapters.mongo import migration, schema
+    from pferdewert_ops.adapters.mongo import schema
 
     changes = schema.missing(shop.database)
     if changes and not dry_run:
         audit_of(shop).record("migrate", shop.settings.database, before={}, after=_summary(changes))
-        migration.make_missing(shop.database)
+        schema.apply(shop.database)
     _show(changes, output)
     if changes:
         note(f"{_counted(changes)} {'would be made' if dry_run else 'made'} in {shop.settings.database}.")
