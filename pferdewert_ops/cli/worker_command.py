@@ -50,9 +50,7 @@ _REPORTED = {
 @click.command("run-worker")
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="Evaluations at once in this process.")
 @click.option("--drain", is_flag=True, help="End when there is nothing left to do.")
-@click.option(
-    "--max-jobs", type=click.IntRange(min=1), metavar="N", help="End after N jobs, or when nothing is left to do."
-)
+@click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="End once N jobs were claimed and handled.")
 @click.option(
     "--queue",
     "queues",
@@ -84,7 +82,7 @@ def run_worker(
     log_uncaught()
     journal = Journal(speaks=sys.stderr.isatty() and settings.log_format != "json")
     try:
-        held_back = _serve(settings, journal, served, max_jobs, drain=drain or max_jobs is not None)
+        held_back = _serve(settings, journal, served, max_jobs, drain=drain)
     except (KeyboardInterrupt, Terminated):
         # Told to stop before the first claim: that is in order too.
         held_back = 0
@@ -210,7 +208,7 @@ def _serve(settings: "Settings", journal: Journal, queues: Sequence[str], max_jo
                 worker.process.run(drain=drain)
             finally:
                 worker.close()
-            return _held_back(worker) if drain else 0
+            return _held_back(worker) if drain or max_jobs is not None else 0
 
 
 def _held_back(worker: "Worker") -> int:

@@ -137,6 +137,16 @@ class Lane(Generic[Item, Outcome]):
     def busy(self) -> int:
         return self._busy
 
+    @property
+    def limited(self) -> bool:
+        """Whether it may claim only so many items."""
+        return self._left is not None
+
+    @property
+    def used_up(self) -> bool:
+        """Whether it has claimed as many items as it may, and handled them."""
+        return self._left == 0 and self._busy == 0
+
     def is_idle(self) -> bool:
         """Nothing in hand, and the last look found nothing to claim (or the lane may claim no more)."""
         looked = self._fruitless_look == self._looks_wanted

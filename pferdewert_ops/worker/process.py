@@ -77,8 +77,11 @@ class WorkerProcess:
             self._shut_down()
 
     def _serve(self, *, drain: bool) -> None:
-        while not self._hears_stop(IDLE_LOOK if drain else 1.0):
-            if drain and self._all_idle():
+        ends_by_itself = drain or any(lane.limited for lane in self._lanes)
+        while not self._hears_stop(IDLE_LOOK if ends_by_itself else 1.0):
+            # A lane that may claim no more ends the worker like a drained one: what it finished still has to be mailed.
+            draining = drain or any(lane.used_up for lane in self._lanes)
+            if draining and self._all_idle():
                 # What finished last may owe a mail, and a retry may have come due: one more round of everything.
                 try:
                     self._steward.run_all()

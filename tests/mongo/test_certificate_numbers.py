@@ -125,7 +125,7 @@ def test_a_counter_that_was_set_back_gives_no_number_again(
     assert orders.deliver(order_id) is DeliveryOutcome.DELIVERED
     assert number(shop, order_id) == "CERT-2026-000041"
     shop.counters.update_one({}, {"$set": {"seq": 0}})
-    monkeypatch.setattr("pferdewert_ops.adapters.mongo.orders.NUMBER_TRIES", 20)
+    monkeypatch.setattr("pferdewert_ops.adapters.mongo.certificates.TRIES", 20)
     late = ready(shop)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="counter"):
@@ -134,3 +134,22 @@ def test_a_counter_that_was_set_back_gives_no_number_again(
     # The counter goes on with every try: nobody is stuck for good.
     assert orders.deliver(late) is DeliveryOutcome.DELIVERED
     assert number(shop, late) == "CERT-2026-000042"
+
+
+def test_no_number_is_skipped_by_a_crash_or_by_two_at_once(shop: Database[Document], orders: MongoOrders) -> None:
+    """Counting and remembering for whom is one write."""
+
+    def crash(name: str) -> None:
+        if name == "certificate_counted":
+            raise Crashed
+
+    first, second = ready(shop), ready(shop)
+    with pytest.raises(Crashed):
+        MongoOrders(shop, horizon=datetime(2020, 1, 1, tzinfo=UTC), reach=crash).deliver(first)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(orders.deliver, [first, second] * 4))
+
+    assert {number(shop, first), number(shop, second)} == {"CERT-2026-000001", "CERT-2026-000002"}
+    counter = shop.counters.find_one({"name": "zertifikat_2026"})
+    assert counter is not None
+    assert counter["seq"] == 2

@@ -1,19 +1,18 @@
 """The shop's order documents with everything that belongs to one order: job, mails, our record."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, IndexModel, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
 from pymongo.write_concern import WriteConcern
 
 from pferdewert_ops.adapters.mongo import documents
+from pferdewert_ops.adapters.mongo.certificates import CertificateNumbers
 from pferdewert_ops.adapters.mongo.documents import Document
 from pferdewert_ops.domain.jobs import JobStatus
 from pferdewert_ops.domain.letters import MailKind, usable_address
@@ -21,8 +20,6 @@ from pferdewert_ops.domain.orders import Payment
 from pferdewert_ops.domain.products import PRODUCTS, WERTGUTACHTEN, Country, Product
 from pferdewert_ops.operations.ports import DeliveryOutcome, Order
 
-# A counter that was restored from an older copy is passed over what was given since: more than a shop sells in a year.
-NUMBER_TRIES = 10_000
 WATCHED_INDEX = "pwops_watched"
 INDEXES = [IndexModel([("watched", ASCENDING)], name=WATCHED_INDEX, partialFilterExpression={"watched": True})]
 
@@ -43,10 +40,8 @@ class MongoOrders:
         self._jobs = database[documents.JOBS]
         self._mails = database[documents.MAILS]
         self._records = database[documents.ORDERS].with_options(write_concern=majority)
-        self._counters = database["counters"].with_options(write_concern=majority)
-        self._certificates = database["ops_certificates"].with_options(write_concern=majority)
+        self._certificates = CertificateNumbers(database, reach)
         self._horizon = horizon
-        self._reach = reach
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -180,37 +175,11 @@ class MongoOrders:
             "jobId": job["_id"],
         }
         if product is WERTGUTACHTEN:
-            fields["zertifikatNummer"] = document.get("zertifikatNummer") or self._certificate_number(
+            fields["zertifikatNummer"] = document.get("zertifikatNummer") or self._certificates.number_for(
                 str(document["_id"]), job["completedAt"]
             )
         written = collection.update_one(as_judged, {"$set": fields, "$currentDate": {"aktualisiert": True}})
         return DeliveryOutcome.DELIVERED if written.modified_count else DeliveryOutcome.KEPT_OTHERS
-
-    def _certificate_number(self, order_id: str, completed_at: datetime) -> str:
-        """One number for one order, however often it is asked for. A crash here may skip a number, never share one."""
-        for _ in range(NUMBER_TRIES):
-            kept = self._certificates.find_one({"_id": order_id})
-            if kept is not None:
-                return str(kept["number"])
-            # A duplicate: another worker numbered this order meanwhile, or the counter was set back.
-            with contextlib.suppress(DuplicateKeyError):
-                number = self._next_number(completed_at)
-                self._certificates.insert_one({"_id": order_id, "number": number})
-                self._reach("certificate_numbered")
-                return number
-        raise RuntimeError("the counter of certificates lies far behind the numbers that were given")
-
-    def _next_number(self, completed_at: datetime) -> str:
-        name = f"zertifikat_{completed_at.year}"
-        if self._counters.find_one({"name": name}) is None:
-            with contextlib.suppress(DuplicateKeyError):  # another worker began the year
-                self._counters.insert_one({"_id": name, "name": name, "seq": 0})
-        counted = self._counters.find_one_and_update(
-            {"name": name}, {"$inc": {"seq": 1}}, return_document=ReturnDocument.AFTER
-        )
-        assert counted is not None, "the counter was made above and is never deleted"  # noqa: S101
-        self._reach("certificate_counted")
-        return f"CERT-{completed_at.year}-{int(counted['seq']):06d}"
 
     # --- our own record --------------------------------------------------------------------------------------
 

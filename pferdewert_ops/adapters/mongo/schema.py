@@ -8,6 +8,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
 
 from pferdewert_ops.adapters.mongo import (
+    certificates,
     documents,
     evaluation_jobs,
     findings,
@@ -30,7 +31,7 @@ SCHEMA: Mapping[str, Sequence[IndexModel]] = {
     documents.ORDERS: orders.INDEXES,
     documents.SETTINGS: [],
     documents.BREAKERS: [],
-    "ops_certificates": [IndexModel([("number", ASCENDING)], name="pwops_number", unique=True)],
+    certificates.COLLECTION: certificates.INDEXES,
 }
 
 
