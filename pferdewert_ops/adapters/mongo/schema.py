@@ -50,8 +50,6 @@ def missing(database: Database[Document]) -> list[Change]:
     present = set(database.list_collection_names())
     changes: list[Change] = []
     for collection, wanted in SCHEMA.items():
-        if collection not in present:
-            changes.append(Change(action="create", collection=collection, index=None, detail="collection"))
         existing = database[collection].index_information() if collection in present else {}
         for model in wanted:
             name = model.document["name"]
