@@ -82,7 +82,7 @@ class RuleBook:
     def __init__(self, *, seed: int = 0) -> None:
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
-        self._random = random.Random(seed)  # noqa: S311 - chance that can be repeated, nothing to keep secret
+        self._random = random.Random(seed)
 
     def add(self, *rules: Rule) -> None:
         with self._lock:

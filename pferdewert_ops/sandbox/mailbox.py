@@ -152,7 +152,7 @@ class FaultRules:
     """The rules in force, first match first. The draws come from `seed`, so that a run can be repeated."""
 
     def __init__(self, seed: int = 0) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - faults on order, no secret
+        self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._rules: list[tuple[FaultRule, int | None]] = []
         self.slow = Holding()

@@ -145,7 +145,8 @@ class LeasedQueue:
             "claimToken": token,
             "processedBy": {"$literal": self._holder},
         }
-        still = {"_id": {"$in": list(ids)}, "status": "pending", "rank": {"$gte": _OLDEST}, **only}
+        # What narrows the claim must not replace what makes it one, so both stand beside each other.
+        still = {"$and": [{"_id": {"$in": list(ids)}, "status": "pending", "rank": {"$gte": _OLDEST}}, dict(only)]}
         # A reply that is lost, or that tells of a stepping down, is no lost claim: the token says what was written.
         with contextlib.suppress(AutoReconnect, WriteConcernError):
             self._collection.update_many(still, [{"$set": claim}], hint=BY_ID)
