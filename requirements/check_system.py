@@ -6,7 +6,7 @@ import sys
 
 
 def problem() -> str | None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file runs before anything has checked the version
         return f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: make PYTHON=python3.11 …"
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         return "The system package python3-venv is missing: apt-get install python3-venv"
