@@ -25,7 +25,6 @@ class Scale:
     name: str
     drain_jobs: int
     drain_rounds: int
-    one_by_one_rounds: int
     backlog: int
     claims: int
     finished_few: int
@@ -43,7 +42,6 @@ FULL = Scale(
     name="full",
     drain_jobs=10_000,
     drain_rounds=5,
-    one_by_one_rounds=2,
     backlog=10_000,
     claims=300,
     finished_few=1_000,
@@ -64,7 +62,6 @@ QUICK = Scale(
     name="quick",
     drain_jobs=3_000,
     drain_rounds=2,
-    one_by_one_rounds=1,
     backlog=5_000,
     claims=100,
     finished_few=1_000,
@@ -82,7 +79,6 @@ TINY = Scale(
     name="tiny",
     drain_jobs=100,
     drain_rounds=1,
-    one_by_one_rounds=1,
     backlog=100,
     claims=10,
     finished_few=10,
