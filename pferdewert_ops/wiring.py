@@ -28,6 +28,7 @@ from pferdewert_ops.domain.orders import IntakeGuard, Limits, Step
 from pferdewert_ops.domain.spending import ModelPrices
 from pferdewert_ops.operations.advance import Advance
 from pferdewert_ops.operations.evaluate import EvaluateOrder, Models
+from pferdewert_ops.operations.one_by_one import OneByOne
 from pferdewert_ops.operations.ports import Evaluator, MailTransport, Order
 from pferdewert_ops.operations.send_mail import Mailing, SendMail
 from pferdewert_ops.operations.survey import Survey
@@ -146,6 +147,11 @@ class Shop:
         self.tell("step", order=order.view.order_id, step=step.kind.value, why=step.why.value)
 
     @cached_property
+    def one_by_one(self) -> OneByOne:
+        """For passes over many orders."""
+        return OneByOne(advance=self.advance, findings=self.findings, concerns_all=connection.is_away, tell=self.tell)
+
+    @cached_property
     def guard(self) -> IntakeGuard:
         return IntakeGuard(most=self.settings.intake_guard)
 
@@ -153,7 +159,7 @@ class Shop:
     def survey(self) -> Survey:
         return Survey(
             orders=self.orders,
-            advance=self.advance,
+            advance=self.one_by_one,
             findings=self.findings,
             clock=self.clock,
             limits=self.limits,

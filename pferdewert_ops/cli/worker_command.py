@@ -22,12 +22,14 @@ QUEUES = ("evaluation", "mail")
 _ERRORS = frozenset(
     {
         "booking_lost",
+        "chore_crashed",
         "follow_up_failed",
         "handler_crashed",
         "job_failed",
         "lane_crashed",
         "mail_failed",
         "mail_uncertain",
+        "order_stuck",
     }
 )
 # What somebody should look at if it goes on; the names of such events end in what happened. The rest is the day's work.

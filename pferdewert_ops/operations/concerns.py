@@ -166,6 +166,7 @@ _ADVICE = {
     "spend_limit": ("Anthropic's own spend limit is reached", "pwops doctor --deep", "RB-09"),
     "model_budget": ("what is running may use up the day's model budget", "pwops queue stats", "RB-07"),
     "internal": ("an error of this program itself", "pwops jobs list --status failed", "RB-17"),
+    "order_stuck": ("the next step of the order fails each time", "pwops jobs show {id}", "RB-17"),
 }
 
 

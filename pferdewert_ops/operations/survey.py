@@ -9,7 +9,8 @@ from itertools import chain
 
 from pferdewert_ops.domain.jobs import JobStatus
 from pferdewert_ops.domain.orders import IntakeGuard, Limits, Step, StepKind, Why, next_step
-from pferdewert_ops.operations.advance import HUMAN_KINDS, Advance
+from pferdewert_ops.operations.advance import HUMAN_KINDS
+from pferdewert_ops.operations.one_by_one import ORDER_STUCK, OneByOne
 from pferdewert_ops.operations.ports import Clock, Findings, Order, Orders
 
 # What takes an order in: from here on it costs money or speaks to a customer.
@@ -38,7 +39,7 @@ class SurveyReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     orders: Orders
-    advance: Advance
+    advance: OneByOne
     findings: Findings
     clock: Clock
     limits: Limits
@@ -55,7 +56,7 @@ class Survey:
         steps: Counter[str] = Counter()
         strangers: list[str] = []
         seen = moved = 0
-        told = {kind: self.open_findings(kind) for kind in (*HUMAN_KINDS, BAD_INPUT)}
+        told = {kind: self.open_findings(kind) for kind in (*HUMAN_KINDS, BAD_INPUT, ORDER_STUCK)}
         for page in chain(self.orders.since(since), self.orders.watched()):
             if stop():
                 # How many strangers there are is not known by half a pass, so none of them is taken in.
@@ -114,6 +115,8 @@ def _still_holds(kind: str, order: Order, step: Step) -> bool:
     job_failed = order.view.job is not None and order.view.job.status is JobStatus.FAILED
     if kind == BAD_INPUT:
         return job_failed
+    if kind == ORDER_STUCK:
+        return step.kind not in {StepKind.WAIT, StepKind.NOTHING, StepKind.TELL_HUMAN}
     if step.why is Why.LATE:
         return kind == Why.EVALUATION_FAILED and job_failed
     return step.kind is StepKind.TELL_HUMAN and step.why == kind

@@ -84,7 +84,7 @@ class Chores:
                 self._shop.tell("lease_expired", queue=queue.name, job=item.id, fence=item.fence)
         if queue is self._evaluation:
             for item, _ in outcomes:
-                self._shop.advance.order(item.order_id)
+                self._shop.one_by_one.order(item.order_id)
         self.promote()
         return len(outcomes) - len(others)
 
@@ -106,7 +106,7 @@ class Chores:
         self._shop.failpoints.reach("adopted")
         self._shop.tell("adopted", order=order_id)
         self._shop.orders.remember([order_id])
-        self._shop.advance.order(order_id)
+        self._shop.one_by_one.order(order_id)
 
     def survey(self, stop: Callable[[], bool]) -> bool:
         """Look at the orders of the last days; one worker of the fleet does it at a time."""
@@ -148,7 +148,7 @@ class Chores:
         for order in self._shop.orders.look([order_id]):
             if not guard.is_stranger(order.view, now, known=order.known):
                 self._shop.orders.remember([order_id])
-                self._shop.advance.order(order_id)
+                self._shop.one_by_one.order(order_id)
 
 
 def _after_loss(attempts: Attempts, policies: dict[ErrorClass, Policy], *, fallback: bool) -> Any:

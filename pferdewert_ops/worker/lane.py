@@ -162,6 +162,9 @@ class Lane(Generic[Item, Outcome]):
             except PyMongoError as error:
                 self._tell("claim_failed", queue=self.name, error=type(error).__name__)
                 progressed = False
+            except Exception as error:  # noqa: BLE001 - one look ends here; a lane that looks no more would go unnoticed
+                self._tell("lane_crashed", queue=self.name, error=crash_site(error))
+                progressed = False
             if not progressed:
                 # Jittered, so that a fleet does not ask in step; a hint or a free place ends the wait at once.
                 self._wake.wait(self._poll * random.uniform(0.75, 1.25))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
+from pferdewert_ops.worker.lane import crash_site
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chore:
@@ -58,10 +60,9 @@ class Steward:
             self._changed.notify()
 
     def run_all(self) -> None:
-        """Do every chore once, now, on the caller's thread. Raises what they raise."""
+        """Do every chore once, now, on the caller's thread. Raises pymongo's errors."""
         for chore in self._chores:
-            if chore.run():
-                self._wake_lanes()
+            self._run_one(chore)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -79,8 +80,16 @@ class Steward:
         if self._stop.is_set():
             return
         try:
-            if chore.run():
-                self._wake_lanes()
+            self._run_one(chore)
         except PyMongoError as error:
             self._tell("chore_failed", chore=chore.name, error=type(error).__name__)
         self._due[chore.name] = self._monotonic() + chore.every * random.uniform(0.75, 1.25)
+
+    def _run_one(self, chore: Chore) -> None:
+        try:
+            if chore.run():
+                self._wake_lanes()
+        except PyMongoError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a chore ends here: the others, and the lanes, go on without it
+            self._tell("chore_crashed", chore=chore.name, error=crash_site(error))

@@ -25,15 +25,28 @@ class WorkerThreads:
                 self._threads += 1
         self._tasks.put(task)
         if grow:
+            self._grow()
+
+    def _grow(self) -> None:
+        try:
             threading.Thread(target=self._serve, name=f"{self._name}-{self._threads}", daemon=True).start()
+        except RuntimeError:  # the system has no thread left: those that run serve the task, or else who asked for it
+            with self._lock:
+                self._threads -= 1
+                nobody = self._threads == 0
+            if nobody:
+                self._serve_one()
 
     def _serve(self) -> None:
         while True:
-            task = self._tasks.get()
-            try:
-                task()
-            except BaseException as error:  # noqa: BLE001 - a thread ends here; the crash is told, the next task runs
-                self._on_crash(error)
-            finally:
-                with self._lock:
-                    self._open -= 1
+            self._serve_one()
+
+    def _serve_one(self) -> None:
+        task = self._tasks.get()
+        try:
+            task()
+        except BaseException as error:  # noqa: BLE001 - a thread ends here; the crash is told, the next task runs
+            self._on_crash(error)
+        finally:
+            with self._lock:
+                self._open -= 1

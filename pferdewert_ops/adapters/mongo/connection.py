@@ -4,6 +4,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, WTimeoutError
 from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
@@ -55,6 +56,11 @@ def open_keeper_client(uri: str) -> MongoClient[Document]:
 def database_of(client: MongoClient[Document], name: str) -> Database[Document]:
     """The shop's database, with the write concern that claims, results and money need."""
     return client.get_database(name, write_concern=WriteConcern("majority", wtimeout=MAJORITY_MS))
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the server could not be reached or did not finish in time, so that anything else would fail as well."""
+    return isinstance(error, ConnectionFailure | ExecutionTimeout | WTimeoutError)
 
 
 def is_replicated(client: MongoClient[Document]) -> bool:

@@ -42,6 +42,10 @@ MAX_ATTEMPTS = 40
 _SAYS_NOTHING = frozenset({ErrorClass.MAIL_UNKNOWN, ErrorClass.WORKER_LOST, ErrorClass.INTERNAL})
 
 
+# A newer worker may owe mails of a kind that this one knows nothing of.
+_OF_KNOWN_KINDS = {"kind": {"$in": [kind.value for kind in MailKind]}}
+
+
 class MailQueue:
     """The outbox as the worker sees it."""
 
@@ -51,7 +55,7 @@ class MailQueue:
         self.leased = queue
 
     def claim(self, most: int) -> list[ClaimedMail]:
-        return [_claimed(leased) for leased in self.leased.claim(most)]
+        return [_claimed(leased) for leased in self.leased.claim(most, _OF_KNOWN_KINDS)]
 
     def claim_of(self, order_id: str, most: int) -> list[ClaimedMail]:
         """The claimable mails of one order."""
@@ -65,7 +69,7 @@ class MailQueue:
         return {str(identity) for identity in self.leased.settle(writes, expired=expired)}
 
     def expired(self, most: int) -> list[ClaimedMail]:
-        return [_claimed(leased) for leased in self.leased.expired(most)]
+        return [_claimed(leased) for leased in self.leased.expired(most) if leased.document["kind"] in tuple(MailKind)]
 
 
 class MongoMails:
