@@ -67,17 +67,20 @@ def test_a_worker_killed_between_two_effects(floor: ShopFloor, nursery: Nursery,
     assert len(calls_of(floor, order_id)) == calls
 
 
-def test_a_certificate_keeps_the_number_that_it_was_given_before_the_kill(floor: ShopFloor, nursery: Nursery) -> None:
+@pytest.mark.parametrize("place", OF_CERTIFICATES)
+def test_a_certificate_keeps_the_number_that_was_counted_for_it_before_the_kill(
+    floor: ShopFloor, nursery: Nursery, place: str
+) -> None:
     order_id = floor.order(collection="wertgutachten")
-    nursery.start(floor, failpoint="certificate_numbered:kill").wait_killed()
-    given = floor.database.ops_certificates.find_one({"_id": order_id})
-    assert given is not None
+    nursery.start(floor, failpoint=f"{place}:kill").wait_killed()
+    [counter] = floor.database.counters.find()
     other = floor.order(collection="wertgutachten")
 
     floor.drain()
 
-    assert floor.document(order_id, "wertgutachten")["zertifikatNummer"] == given["number"]
-    assert floor.document(other, "wertgutachten")["zertifikatNummer"] != given["number"]
+    year = counter["name"].removeprefix("zertifikat_")
+    assert floor.document(order_id, "wertgutachten")["zertifikatNummer"] == f"CERT-{year}-{counter['seq']:06d}"
+    assert floor.document(other, "wertgutachten")["zertifikatNummer"] == f"CERT-{year}-{counter['seq'] + 1:06d}"
 
 
 @pytest.mark.parametrize(
