@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from bson.errors import BSONError
-from pymongo.errors import ConnectionFailure, NotPrimaryError, PyMongoError, WTimeoutError
+from pymongo.errors import ConnectionFailure, NotPrimaryError, WTimeoutError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -69,8 +68,9 @@ class Committer(Generic[Item, Outcome]):
             except (ConnectionFailure, WTimeoutError, NotPrimaryError) as error:
                 self._tell("settle_failed", error=type(error).__name__, outcomes=len(batch))
                 self._pause.wait(AGAIN)
-            except (PyMongoError, BSONError) as error:
-                # The server is there and refuses: one outcome must not hold up the others.
+            except Exception as error:  # noqa: BLE001 - one outcome ends here; without this thread the lane would
+                # The server refuses it, or nothing can encode it (a lone surrogate is a UnicodeEncodeError of the
+                # driver's): one outcome must not hold up the others.
                 if len(batch) > 1:
                     return set().union(*(self._write([one]) for one in batch))
                 return self._write_instead(*batch[0], error)
@@ -83,6 +83,6 @@ class Committer(Generic[Item, Outcome]):
             return {self._identity(item)}
         try:
             return self._settle([(item, instead)]) or {self._identity(item)}
-        except PyMongoError as again:
+        except Exception as again:  # noqa: BLE001 - as above
             self._tell("outcome_refused", item=self._identity(item), error=type(again).__name__)
             return {self._identity(item)}

@@ -62,7 +62,7 @@ class Hints:
     def _tell_of(self, change: Mapping[str, Any]) -> None:
         try:
             self._on_change(change["ns"]["coll"], change["documentKey"]["_id"])
-        except PyMongoError as error:
+        except Exception as error:  # noqa: BLE001 - one hint ends here; the next one may be better
             self._tell("hint_failed", error=type(error).__name__, code=getattr(error, "code", None))
 
     def _run(self) -> None:

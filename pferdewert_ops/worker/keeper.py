@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from pferdewert_ops.adapters.mongo.leased import LeasedQueue
 from pferdewert_ops.worker.held import Held, HeldDocuments
@@ -64,7 +63,7 @@ class Keeper:
                 if renewing:
                     due = began + self._every  # what failed is tried again after the next pause
                     self._beat(self._database, len(self._held))
-            except PyMongoError as error:
+            except Exception as error:  # noqa: BLE001 - a round ends here; without the next one every lease would be lost
                 self._tell("renewal_failed", error=type(error).__name__)
             self._give_up_overdue()
 

@@ -31,6 +31,7 @@ class Queue:
         self.renewals: list[Renewal] = []
         self.lost: set[tuple[object, int]] = set()
         self.failing = False
+        self.failure: Exception = NetworkTimeout("the primary is frozen")
         self.tried = 0
 
     def renew(
@@ -39,7 +40,7 @@ class Queue:
         assert collection == "through the keeper's own client"
         self.tried += 1
         if self.failing:
-            raise NetworkTimeout("the primary is frozen")
+            raise self.failure
         self.renewals.append(list(held))
         return self.lost
 
@@ -160,6 +161,15 @@ def test_a_renewal_that_failed_is_tried_again_before_the_next_is_due(monkeypatch
         one.queue.failing = True
         one.take("a")
         assert reached(lambda: one.queue.tried >= 3)
+        one.queue.failing = False
+        assert reached(lambda: one.queue.renewals)
+
+
+def test_a_bug_in_one_round_does_not_end_the_keeper() -> None:
+    with desk() as one:
+        one.queue.failure, one.queue.failing = KeyError("a bug"), True
+        one.take("a")
+        assert reached(lambda: one.queue.tried >= 2)
         one.queue.failing = False
         assert reached(lambda: one.queue.renewals)
 

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,11 @@ import pytest
 from bson import ObjectId
 
 from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue, MongoJobs
-from pferdewert_ops.operations.ports import ClaimedJob
+from pferdewert_ops.domain.horse import Horse
+from pferdewert_ops.domain.products import Product
+from pferdewert_ops.domain.rejections import Rejected
+from pferdewert_ops.operations import evaluate
+from pferdewert_ops.operations.ports import ClaimedJob, ModelAnswer, Result
 from pferdewert_ops.sandbox.guardian_process import until
 from pferdewert_ops.worker.threads import WorkerThreads
 from tests.faults.checks import check_delivered, check_mailed_once, marked_order
@@ -47,6 +52,30 @@ def test_an_order_that_refuses_its_result_is_shown_and_stops_no_other(floor: Sho
     check_delivered(floor, stuck)
     check_mailed_once(floor, stuck)
     assert floor.database.ops_findings.count_documents({"_id": f"order_stuck:{stuck}", "state": "closed"}) == 1
+
+
+def test_a_result_that_cannot_be_stored_holds_up_no_other(floor: ShopFloor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a surrogate pair is text to Python and nothing that the driver can encode."""
+    judge = evaluate.judge
+    odd, *others = [marked_order(floor) for _ in range(4)]
+
+    def judge_oddly(answer: ModelAnswer, product: Product, horse: Horse) -> Result | Rejected:
+        judged = judge(answer, product, horse)
+        if isinstance(judged, Result) and odd in str(horse):
+            return replace(judged, value="Preisspanne \ud83d")
+        return judged
+
+    monkeypatch.setattr(evaluate, "judge", judge_oddly)
+
+    floor.drain(concurrency=4)
+
+    for order_id in others:
+        check_delivered(floor, order_id)
+        check_mailed_once(floor, order_id)
+    job = floor.job(odd)
+    assert (job["status"], job["attempts"], job["error"]["class"]) == ("pending", 1, "internal")
+    assert job["error"]["code"] == "UnicodeEncodeError"
+    assert [event["error"] for event in floor.events("outcome_refused")] == ["UnicodeEncodeError"]
 
 
 def test_a_mail_of_a_kind_that_this_version_does_not_know_is_left_to_those_who_do(floor: ShopFloor) -> None:
