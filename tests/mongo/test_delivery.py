@@ -33,7 +33,13 @@ def orders(shop: Database[Document]) -> MongoOrders:
 
 def finished(shop: Database[Document], order_id: Any, value: Any, **changes: Any) -> Any:
     """A job of ours with its result; the order's id is its own unless said otherwise."""
-    job: Document = {
+    job = finished_job(order_id, value, **changes)
+    shop.evaluation_jobs.insert_one(job)
+    return job["_id"]
+
+
+def finished_job(order_id: Any, value: Any, **changes: Any) -> Document:
+    return {
         "_id": order_id,
         "bewertungId": order_id,
         "status": "completed",
@@ -42,8 +48,6 @@ def finished(shop: Database[Document], order_id: Any, value: Any, **changes: Any
         "completedAt": COMPLETED_AT,
         **changes,
     }
-    shop.evaluation_jobs.insert_one(job)
-    return job["_id"]
 
 
 def paid(shop: Database[Document], collection: str = BEWERTUNGEN, **changes: Any) -> Any:
@@ -66,14 +70,19 @@ def test_a_valid_result_is_kept_and_anything_else_is_overwritten(
     shop: Database[Document], orders: MongoOrders, subtests: pytest.Subtests
 ) -> None:
     """Every document of the shop, as if it were paid and our result were ready."""
+    paid_for: dict[str, Document] = {}
     for shaped in SHOP_DOCUMENTS:
-        before = {name: value for name, value in shaped.document.items() if name != "refundedAt"}
-        before["paymentStatus"] = "paid"
-        collection = PRODUCTS[shaped.product].collection
-        shop[collection].insert_one(before)
-        finished(shop, before["_id"], RESULTS[collection])
+        order = {name: value for name, value in shaped.document.items() if name != "refundedAt"}
+        paid_for[shaped.name] = {**order, "paymentStatus": "paid"}
+    for key, product in PRODUCTS.items():
+        chosen = [paid_for[shaped.name] for shaped in SHOP_DOCUMENTS if shaped.product is key]
+        shop[product.collection].insert_many(chosen)
+        result = RESULTS[product.collection]
+        shop.evaluation_jobs.insert_many([finished_job(order["_id"], result) for order in chosen])
+    for shaped in SHOP_DOCUMENTS:
         with subtests.test(shaped.name):
-            _is_delivered(shop, orders, before, collection, over_nothing=shaped.delivered != "valid")
+            collection = PRODUCTS[shaped.product].collection
+            _is_delivered(shop, orders, paid_for[shaped.name], collection, over_nothing=shaped.delivered != "valid")
 
 
 def _is_delivered(
@@ -98,10 +107,9 @@ def test_a_look_and_a_find_judge_alike(
     shop: Database[Document], orders: MongoOrders, subtests: pytest.Subtests
 ) -> None:
     """A look reads no more than the head of the result; it must not come to another view of the order."""
-    for shaped in SHOP_DOCUMENTS:
-        shop[PRODUCTS[shaped.product].collection].insert_one(dict(shaped.document))
-        if shaped.job is not None:
-            shop.evaluation_jobs.insert_one(dict(shaped.job))
+    for key, product in PRODUCTS.items():
+        shop[product.collection].insert_many([shaped.document for shaped in SHOP_DOCUMENTS if shaped.product is key])
+    shop.evaluation_jobs.insert_many([shaped.job for shaped in SHOP_DOCUMENTS if shaped.job is not None])
     surveyed = {order.view.order_id: order for page in orders.since(HORIZON) for order in page}
     for shaped in SHOP_DOCUMENTS:
         with subtests.test(shaped.name):

@@ -91,7 +91,7 @@ def emptied(database: Database[Document]) -> Database[Document]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     database=None,
     print_blob=True,
