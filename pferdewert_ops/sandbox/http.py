@@ -19,6 +19,7 @@ START_SECONDS = 10.0  # a start takes 20 ms; more than this is a broken machine
 UNFINISHED_REQUESTS_SECONDS = 2  # handlers that ignore `on_stop` are cancelled after this
 STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.005
+TURNS_TO_A_TRANSPORT = 5  # of the event loop, from accepting a connection to its transport: asyncio needs three
 HANG_UP = "pferdewert_ops.hang_up"
 
 
@@ -122,9 +123,14 @@ class _Server(uvicorn.Server):
         for listener in sockets or []:
             listener.close()
         open_connections = self.server_state.connections
-        for connection in list(open_connections):
-            connection.shutdown()
+        told: set[object] = set()
         for _ in range(round(UNFINISHED_REQUESTS_SECONDS / _LOOK_SECONDS)):
+            # Again each time: one that was accepted just before has its transport only some turns of the loop later.
+            for connection in open_connections - told:
+                connection.shutdown()
+            told |= open_connections
+            for _turn in range(TURNS_TO_A_TRANSPORT):
+                await asyncio.sleep(0)
             if not open_connections and not self.server_state.tasks:
                 return
             await asyncio.sleep(_LOOK_SECONDS)

@@ -28,6 +28,10 @@ _REPLIES = {
 }
 
 
+STOP_SECONDS = 10.0  # as with the other servers; it takes a millisecond
+TURNS_TO_A_TRANSPORT = 5  # of the event loop, from accepting a connection to its transport: asyncio needs three
+
+
 class SmtpServer:
     """One server on 127.0.0.1. `starttls` or `implicit_tls` take a server-side context; `login` is (user, password)."""
 
@@ -70,6 +74,7 @@ class SmtpServer:
         controller, self._controller = self._controller, None
         if controller is not None:
             self._rules.slow.release()
+            asyncio.run_coroutine_threadsafe(controller.accept_no_more(), controller.loop).result(STOP_SECONDS)
             controller.stop()
 
     def __enter__(self) -> Self:
@@ -102,6 +107,13 @@ class _Controller(Controller):
             data_size_limit=LARGEST_MAIL,
             **options,
         )
+
+    async def accept_no_more(self) -> None:
+        """Listen no longer, and let what was just accepted get its transport: without one nobody would close it."""
+        if self.server is not None:
+            self.server.close()
+        for _ in range(TURNS_TO_A_TRANSPORT):
+            await asyncio.sleep(0)
 
     def factory(self) -> SMTP:
         return _FaultySmtp(self.handler, **self.SMTP_kwargs)
