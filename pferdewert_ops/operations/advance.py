@@ -59,6 +59,8 @@ class Advance:
 
     def _cancel_surplus(self, order: Order) -> None:
         """Of two jobs for one order the other one goes: it would only be paid for twice."""
+        if not order.view.taken_in:
+            return
         for job_id in order.surplus_jobs:
             self.jobs.cancel(job_id, CancelReason.DUPLICATE)
 

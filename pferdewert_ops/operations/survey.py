@@ -123,4 +123,5 @@ def _still_holds(kind: str, order: Order, step: Step) -> bool:
 
 
 def _needs_hands(order: Order, step: Step) -> bool:
-    return step.kind not in {StepKind.WAIT, StepKind.NOTHING} or bool(order.surplus_jobs)
+    surplus = order.view.taken_in and bool(order.surplus_jobs)
+    return step.kind not in {StepKind.WAIT, StepKind.NOTHING} or surplus

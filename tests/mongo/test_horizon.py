@@ -38,7 +38,7 @@ def old_shop(floor: ShopFloor) -> ShopFloor:
         orders[PRODUCTS[shape.product].collection].append(order)
         if shape.job is not None or number % 4 == 0:
             reference = order["_id"] if number % 8 else str(order["_id"])
-            jobs.append({**_job(shape.job, number), "_id": ObjectId(), "bewertungId": reference})
+            jobs += [{**_job(shape.job, number), "_id": ObjectId(), "bewertungId": reference} for _ in range(2)]
     for collection, documents in orders.items():
         floor.database[collection].insert_many(documents)
     floor.database.evaluation_jobs.insert_many(jobs)
