@@ -38,13 +38,14 @@ class Committer(Generic[Item, Outcome]):
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """Write what is left, for at most `seconds`."""
+    def stop(self, seconds: float) -> bool:
+        """Write what is left, for at most `seconds`; whether that is done."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def add(self, item: Item, outcome: Outcome) -> None:
         with self._changed:

@@ -122,7 +122,8 @@ class Lane(Generic[Item, Outcome]):
 
     def finish(self, seconds: float) -> None:
         """Write the last outcomes. Only after the lane is closed and empty."""
-        self._committer.stop(seconds)
+        if not self._committer.stop(seconds):
+            self._tell("outcomes_lost", queue=self.name, outcomes=self._busy)
 
     def abandon(self) -> None:
         """Hand back on behalf of handlers that do not end: their claim still stands, no attempt is spent."""

@@ -1,10 +1,18 @@
 """Worker processes for the tests of this folder."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from tests import harness
 from tests.faults.processes import Nursery
+
+
+@pytest.fixture(autouse=True)
+def leases_outlive_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts are counted here: one that a worker lost because it was not scheduled in time would be one too many."""
+    monkeypatch.setitem(harness.FAST, "lease", timedelta(seconds=30))
 
 
 @pytest.fixture(scope="session")
