@@ -34,6 +34,8 @@ Document = dict[str, Any]
 # Nothing hints at a lease that ends or at a neighbour that died. With the pace's jitter of a quarter, a job of a lost
 # worker waits for at most an eighth of a lease longer than its lease: under 35 s with the default of 30 s.
 RESCUE_EVERY_LEASES = 0.1
+# A shop that never pauses inserts this many jobs before more than their start is done for them: a second's work.
+UNKNOWN_AT_ONCE = 50
 
 
 class Worker:
@@ -47,6 +49,7 @@ class Worker:
         self._workers = Workers(shop.database)
         self._holder = shop.identity.holder
         self._limits: list[FleetLimits] = []
+        self._unknown: list[str] = []
         self._evaluation = EvaluationQueue(self._queue(documents.JOBS))
         self._mail = MailQueue(self._queue(documents.MAILS))
         self._median: float | None = None
@@ -174,6 +177,7 @@ class Worker:
             queues=[documents.JOBS, documents.MAILS],
             orders=[product.collection for product in PRODUCTS.values()],
             on_change=self._on_change,
+            on_quiet=self._know,
             tell=shop.tell,
         )
         return WorkerProcess(
@@ -201,6 +205,9 @@ class Worker:
             else:
                 self._wake_lanes()
                 self.chores.adopted(order_id)
+                self._unknown.append(order_id)
+                if len(self._unknown) >= UNKNOWN_AT_ONCE:
+                    self._know()
         elif collection == documents.MAILS:
             self.steward.ask("promote")
         elif collection == documents.SETTINGS:
@@ -208,3 +215,8 @@ class Worker:
         else:
             self.chores.paid(str(identity))
             self.steward.ask("promote")
+
+    def _know(self) -> None:
+        """What follows for orders whose jobs were adopted on a hint. What is lost of it the next survey does."""
+        while self._unknown:
+            self.chores.know(self._unknown.pop())

@@ -99,12 +99,16 @@ class Chores:
             self._shop.findings.close(JOB_WITHOUT_ORDER, job_id)
         for order_id in adopted:
             self.adopted(order_id)
+            self.know(order_id)
         return bool(adopted)
 
     def adopted(self, order_id: str) -> None:
-        """The shop's job for this order is ours now: the order is known, and a second job for it goes."""
+        """The shop's job for this order is ours now."""
         self._shop.failpoints.reach("adopted")
         self._shop.tell("adopted", order=order_id)
+
+    def know(self, order_id: str) -> None:
+        """From here on the order is known; a second job for it goes."""
         self._shop.orders.remember([order_id])
         self._shop.one_by_one.order(order_id)
 

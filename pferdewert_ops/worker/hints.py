@@ -14,7 +14,10 @@ AGAIN = 1.0
 
 
 class Hints:
-    """Calls `on_change(collection name, order or document id)` for what may have become claimable or owed."""
+    """Calls `on_change(collection name, order or document id)` for what may have become claimable or owed.
+
+    `on_quiet` is called whenever nothing changed for half a second: for what no job's start should wait for.
+    """
 
     def __init__(
         self,
@@ -23,10 +26,12 @@ class Hints:
         queues: list[str],
         orders: list[str],
         on_change: Callable[[str, Any], None],
+        on_quiet: Callable[[], None],
         tell: Callable[..., None],
     ) -> None:
         self._database = database
         self._on_change = on_change
+        self._on_quiet = on_quiet
         self._tell = tell
         self._stop = threading.Event()
         self._listening = threading.Event()
@@ -59,9 +64,12 @@ class Hints:
     def wait_listening(self, seconds: float) -> bool:
         return self._listening.wait(seconds)
 
-    def _tell_of(self, change: Mapping[str, Any]) -> None:
+    def _tell_of(self, change: Mapping[str, Any] | None) -> None:
         try:
-            self._on_change(change["ns"]["coll"], change["documentKey"]["_id"])
+            if change is None:
+                self._on_quiet()
+            else:
+                self._on_change(change["ns"]["coll"], change["documentKey"]["_id"])
         except Exception as error:  # noqa: BLE001 - one hint ends here; the next one may be better
             self._tell("hint_failed", error=type(error).__name__, code=getattr(error, "code", None))
 
@@ -71,9 +79,7 @@ class Hints:
                 with self._database.watch(self._pipeline, max_await_time_ms=AWAIT_MS) as stream:
                     self._listening.set()
                     while not self._stop.is_set():
-                        change = stream.try_next()
-                        if change is not None:
-                            self._tell_of(change)
+                        self._tell_of(stream.try_next())
             except PyMongoError as error:
                 self._tell("hints_lost", error=type(error).__name__, code=getattr(error, "code", None))
                 self._stop.wait(AGAIN)
