@@ -1,5 +1,6 @@
 """The database is away while models answer: outcomes wait for it, and the worker goes on by itself."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 
 from pferdewert_ops.sandbox.anthropic_journal import Outcome
 from pferdewert_ops.sandbox.anthropic_rules import Fault, Rule
+from pferdewert_ops.sandbox.anthropic_server import AnthropicServer
 from pferdewert_ops.sandbox.guardian_process import until
+from pferdewert_ops.sandbox.mail import MailSandbox
 from pferdewert_ops.sandbox.mongodb import MongoSandbox
 from tests.faults.checks import (
     calls_of,
@@ -18,7 +21,7 @@ from tests.faults.checks import (
     move_waits_back,
 )
 from tests.faults.processes import LIMIT
-from tests.harness import ShopFloor
+from tests.harness import ShopFloor, shop_floor
 
 ORDERS = 4
 
@@ -75,24 +78,32 @@ def test_what_was_answered_meanwhile_is_not_lost(
     check_nothing_is_held(floor)
 
 
+@pytest.fixture
+def own_server() -> Iterator[MongoSandbox]:
+    """One that has little to recover: the server of all tests has made and dropped a hundred databases by now."""
+    with MongoSandbox.start() as sandbox:
+        yield sandbox
+
+
 def test_a_database_that_was_killed_and_comes_back_finds_the_worker_waiting(
-    floor: ShopFloor, mongo_server: MongoSandbox
+    own_server: MongoSandbox, model_server: AnthropicServer, mail_servers: MailSandbox
 ) -> None:
-    [server] = mongo_server.members
-    floor.model.rules.add(Rule(fault=Fault.STALL, times=1))
-    running = marked_order(floor)
-    with floor.working(lease=timedelta(seconds=60)):
-        floor.model.journal.wait_until(
-            lambda entries: sum(entry.outcome is Outcome.HANGING for entry in entries) == 1, LIMIT
-        )
-        server.kill()
-        floor.model.release()
-        answered(floor, 1)
-        server.restart()
-        later = marked_order(floor)
-        orders = (running, later)
-        assert until(lambda: all_sent(floor, len(orders)), LIMIT)
-    for order_id in orders:
-        check_delivered(floor, order_id)
-        check_mailed_once(floor, order_id)
-        assert (floor.job(order_id)["attempts"], len(calls_of(floor, order_id))) == (1, 1)
+    [server] = own_server.members
+    with shop_floor(own_server, model_server, mail_servers) as floor:
+        floor.model.rules.add(Rule(fault=Fault.STALL, times=1))
+        running = marked_order(floor)
+        with floor.working(lease=timedelta(seconds=60)):
+            floor.model.journal.wait_until(
+                lambda entries: sum(entry.outcome is Outcome.HANGING for entry in entries) == 1, LIMIT
+            )
+            server.kill()
+            floor.model.release()
+            answered(floor, 1)
+            server.restart()
+            later = marked_order(floor)
+            orders = (running, later)
+            assert until(lambda: all_sent(floor, len(orders)), LIMIT)
+        for order_id in orders:
+            check_delivered(floor, order_id)
+            check_mailed_once(floor, order_id)
+            assert (floor.job(order_id)["attempts"], len(calls_of(floor, order_id))) == (1, 1)
