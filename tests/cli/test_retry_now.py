@@ -95,11 +95,11 @@ def test_only_this_order_is_touched(invoke: Call, floor: ShopFloor) -> None:
 
 
 def test_the_lease_is_renewed_for_as_long_as_it_takes(invoke: Call, floor: ShopFloor) -> None:
-    floor.model.rules.add(Rule(fault=Fault.SLOW_START, seconds=3.5))
+    floor.model.rules.add(Rule(fault=Fault.SLOW_START, seconds=5.5))
     order_id = floor.order(age=timedelta(days=5))
     with floor.working():
-        # Else this worker would take it back after the lease of two seconds.
-        said = invoke("retry", order_id, "--now", PWOPS_HOST_IDENTITY="elsewhere")
+        # Else this worker would take it back after the lease of four seconds.
+        said = invoke("retry", order_id, "--now", PWOPS_HOST_IDENTITY="elsewhere", PWOPS_LEASE="4s")
     assert said.exit_code == 0
     job = floor.job(order_id)
     assert (job["status"], job["attempts"]) == ("completed", 1)
