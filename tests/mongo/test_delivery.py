@@ -165,6 +165,16 @@ def test_the_order_gains_exactly_these_fields(shop: Database[Document], orders: 
     assert after["paymentStatus"] == "paid"
 
 
+@pytest.mark.parametrize("odd", [{"$gt": ""}, {"$exists": False}, ["a"], 5, float("nan"), {}], ids=str)
+def test_any_value_that_is_no_result_is_overwritten(
+    shop: Database[Document], orders: MongoOrders, odd: object
+) -> None:
+    order_id = paid(shop, bewertung=odd)
+    finished(shop, order_id, VALUATION)
+    assert orders.deliver(str(order_id)) is DeliveryOutcome.DELIVERED
+    assert stored(shop, order_id)["bewertung"] == VALUATION
+
+
 @pytest.mark.parametrize("text", ["$bewertung", "$$ROOT und 5.000 $ im Monat.", "Preis: {'$set': 1} a.b.$c"])
 def test_the_text_is_delivered_to_the_letter(shop: Database[Document], orders: MongoOrders, text: str) -> None:
     order_id = paid(shop)

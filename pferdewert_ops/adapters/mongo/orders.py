@@ -161,7 +161,8 @@ class MongoOrders:
             return DeliveryOutcome.NOT_PAID
         as_judged = {
             "_id": document["_id"],
-            product.result_field: document.get(product.result_field),
+            # As a value: an object in the document may hold names that begin with `$`.
+            product.result_field: {"$eq": document.get(product.result_field)},
             "paymentStatus": document.get("paymentStatus"),
             "refundedAt": None,
         }
