@@ -166,9 +166,7 @@ def test_the_order_gains_exactly_these_fields(shop: Database[Document], orders: 
 
 
 @pytest.mark.parametrize("odd", [{"$gt": ""}, {"$exists": False}, ["a"], 5, float("nan"), {}], ids=str)
-def test_any_value_that_is_no_result_is_overwritten(
-    shop: Database[Document], orders: MongoOrders, odd: object
-) -> None:
+def test_any_value_that_is_no_result_is_overwritten(shop: Database[Document], orders: MongoOrders, odd: object) -> None:
     order_id = paid(shop, bewertung=odd)
     finished(shop, order_id, VALUATION)
     assert orders.deliver(str(order_id)) is DeliveryOutcome.DELIVERED
