@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.figures import Figure, Verdict
 from benchmarks.scale import FULL, QUICK, Scale
 
-NAMES = ("drain", "claim", "enqueue_to_start", "concurrency", "recovery", "renew", "start_up")
+NAMES = ("start_up", "drain", "claim", "enqueue_to_start", "concurrency", "recovery", "renew")
 LATEST = Path(__file__).resolve().parent / "results" / "latest.json"
 
 
