@@ -30,6 +30,9 @@ FAST: dict[str, Any] = {
     "grace": timedelta(seconds=5),
 }
 
+# Far above what any test here has to do on a busy machine: a bound, not a time to wait.
+DRAIN_LIMIT = 120.0
+
 HORSE: Document = {
     "rasse": "Hannoveraner",
     "alter": 8,
@@ -143,10 +146,21 @@ class ShopFloor:
         with Shop(self.settings(**changes), tell=self.tell) as shop:
             shop.migrate()
             worker = Worker(shop, queues=queues, max_jobs=None)
+
+            def give_up() -> None:
+                worker.process.stop()
+                worker.process.stop()
+
+            endless = threading.Timer(DRAIN_LIMIT, give_up)
+            endless.daemon = True
+            endless.start()
             try:
                 worker.process.run(drain=True)
             finally:
+                ended_by_itself = not endless.finished.is_set()
+                endless.cancel()
                 worker.close()
+            assert ended_by_itself, f"a drain did not end within {DRAIN_LIMIT:.0f} s"
 
     @contextmanager
     def working(self, *, queues: tuple[str, ...] = ("evaluation", "mail"), **changes: Any) -> Iterator[Worker]:

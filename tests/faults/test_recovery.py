@@ -106,16 +106,17 @@ def test_a_dead_workers_places_under_a_fleet_limit_come_back_with_its_leases(
 
 def test_what_another_host_held_waits_for_its_lease(floor: ShopFloor, nursery: Nursery) -> None:
     order_id = marked_order(floor)
-    killed_with(floor, nursery, [order_id], host_identity="another-host")
+    killed_with(floor, nursery, [order_id], host_identity="another-host", evaluation_limit=1)
 
-    floor.drain(**LONG)
+    floor.drain(evaluation_limit=1, **LONG)
 
     assert floor.events("worker_lost") == []
     job = floor.job(order_id)
     assert (job["status"], job["attempts"]) == ("processing", 1)
 
-    floor.database.evaluation_jobs.update_one({"_id": job["_id"]}, [{"$set": {"leaseUntil": "$$NOW"}}])
-    floor.drain(**LONG)
+    for leased in (floor.database.evaluation_jobs, floor.database.ops_slots):
+        leased.update_many({}, [{"$set": {"leaseUntil": "$$NOW"}}])
+    floor.drain(evaluation_limit=1, **LONG)
 
     assert [event["fence"] for event in floor.events("lease_expired")] == [job["fence"]]
     check_delivered(floor, order_id)
