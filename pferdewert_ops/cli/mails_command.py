@@ -147,23 +147,25 @@ def _found(shop: "Shop", text: str, kind: str | None) -> "list[MailLine]":
 @mails.command()
 @click.argument("mail_id", metavar="ID", type=MailOrOrder())
 @kind_option
-@click.option("--sent", "verdict", flag_value="sent", help="It did go out: the provider's list shows it.")
-@click.option("--resend", "verdict", flag_value="resend", help="It did not: send it anew.")
+@click.option("--sent", is_flag=True, help="It did go out: the provider's list shows it.")
+@click.option("--resend", is_flag=True, help="It did not: send it anew.")
 @yes_option
 @output_option
-def resolve(mail_id: str, kind: str | None, verdict: str | None, output: str, *, yes: bool) -> None:
+def resolve(mail_id: str, kind: str | None, output: str, *, sent: bool, resend: bool, yes: bool) -> None:
     """Settle an uncertain, failed or suppressed mail.
 
     Look it up in the provider's list of sent mails first: nothing here can tell.
     """
-    if verdict is None:
+    if sent and resend:
+        raise click.UsageError("Only one of --sent and --resend can be true: look it up first.")
+    if not sent and not resend:
         raise click.UsageError("Say what became of it: --sent or --resend.")
     with open_shop(indexed=False) as shop:
         mail = _to_resolve(_found(shop, mail_id, kind))
-        if verdict == "resend":
+        if resend:
             confirm(_warning(mail), yes=yes)
-        _resolve(shop, mail, sent=verdict == "sent")
-    status = "sent" if verdict == "sent" else "pending"
+        _resolve(shop, mail, sent=sent)
+    status = "sent" if sent else "pending"
     row = {"mail": mail.mail_id, "order": mail.order_id, "was": mail.status, "status": status}
     emit_record(row, [Column(key=key, title=key) for key in row], output, schema="mails.resolve")
 

@@ -183,6 +183,18 @@ def test_of_two_unsettled_mails_one_has_to_be_named(invoke: Call, floor: ShopFlo
     assert floor.database.ops_findings.count_documents({"state": "open"}) == 0
 
 
+@pytest.mark.parametrize("words", [["--sent", "--resend"], ["--resend", "--sent"]])
+def test_two_words_that_contradict_each_other_change_nothing(
+    invoke: Call, floor: ShopFloor, evaluated: str, words: list[str]
+) -> None:
+    uncertain(floor, evaluated)
+    before = everything(floor)
+    said = invoke("mails", "resolve", evaluated, *words, "--yes")
+    assert said.exit_code == 2
+    assert "Only one of --sent and --resend" in said.stderr
+    assert everything(floor) == before
+
+
 def test_a_word_has_to_be_said(invoke: Call, floor: ShopFloor, evaluated: str) -> None:
     uncertain(floor, evaluated)
     said = invoke("mails", "resolve", evaluated)
