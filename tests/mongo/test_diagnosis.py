@@ -78,8 +78,29 @@ def test_a_server_that_does_not_answer_is_named_by_its_address_alone(closed_port
         (errors.ExecutionTimeout("operation exceeded time limit", 50), Trouble.DOWN, "did not answer in time"),
         (
             errors.ConfigurationError("The DNS query name does not exist: _mongodb._tcp.db.invalid."),
-            Trouble.MISCONFIGURED,
+            Trouble.DOWN,
             "does not exist: _mongodb._tcp.db.invalid.",
+        ),
+        (
+            errors.ConfigurationError(
+                "All nameservers failed to answer the query _mongodb._tcp.db.example. IN SRV: "
+                "Server Do53:127.0.0.1@53 answered SERVFAIL"
+            ),
+            Trouble.DOWN,
+            "cannot be resolved: All nameservers failed",
+        ),
+        (
+            errors.ConfigurationError(
+                "The resolution lifetime expired after 21.004 seconds: Server Do53:192.0.2.1@53 answered The DNS "
+                "operation timed out."
+            ),
+            Trouble.DOWN,
+            "cannot be resolved: The resolution lifetime expired",
+        ),
+        (
+            errors.ConfigurationError("The value of connectTimeoutMS must be a positive number"),
+            Trouble.MISCONFIGURED,
+            "cannot be used",
         ),
     ],
 )

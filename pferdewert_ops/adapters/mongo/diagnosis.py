@@ -32,6 +32,12 @@ _WRONG_SET = re.compile(
 _REASON = re.compile(
     r"(?:[^\s:]+:\d+: |\[[0-9a-f:]+\]:\d+: )?(?:\[Errno -?\d+\] )?(.*?)(?: \(configured timeouts|, Timeout: |$)"
 )
+# With mongodb+srv the driver asks the DNS first, and wraps whatever the resolver raises as a wrong configuration.
+_NAMES_UNRESOLVED = re.compile(
+    r"nameservers failed|resolution lifetime expired|timed out|DNS query names? (?:does not )?exist|NXDOMAIN"
+    r"|no nameservers|name resolution",
+    re.IGNORECASE,
+)
 # Codes of MongoDB's error table: MaxTimeMSExpired; AuthenticationFailed and Atlas' own; Unauthorized.
 _TOO_SLOW = 50
 _REFUSED = {18, 8000}
@@ -55,6 +61,11 @@ def diagnose(error: Exception) -> Diagnosis | None:
         case errors.InvalidURI():
             # The driver's text may quote a part of the password.
             return _misconfigured("PWOPS_MONGODB_URI cannot be read as a MongoDB connection string.")
+        case errors.ConfigurationError() if _NAMES_UNRESOLVED.search(str(error)):
+            return _down(
+                f"The DNS names of PWOPS_MONGODB_URI cannot be resolved: {_reason(str(error))}. "
+                "Check the network and its DNS, and the host in PWOPS_MONGODB_URI."
+            )
         case errors.ConfigurationError():
             return _misconfigured(f"PWOPS_MONGODB_URI cannot be used: {_reason(str(error))}.")
         case errors.OperationFailure():
