@@ -210,6 +210,7 @@ def _serve(settings: "Settings", journal: Journal, queues: Sequence[str], max_jo
                 worker.process.run(drain=drain)
             finally:
                 worker.close()
+                worker.process.ignore_signals()
             return _held_back(worker) if drain or max_jobs is not None else 0
 
 

@@ -62,6 +62,14 @@ class WorkerProcess:
         signal.signal(signal.SIGTERM, handle)
         signal.signal(signal.SIGINT, handle)
 
+    def ignore_signals(self) -> None:
+        """SIGTERM and SIGINT change nothing any more. Call from the main thread once everything is settled.
+
+        The interpreter takes handlers written in Python away before it ends: a signal in that moment would kill it.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     def run(self, *, drain: bool) -> None:
         """Serve. `drain`: until there is nothing to claim and nothing in hand."""
         self._keeper.start()

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import time
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -186,6 +187,20 @@ def test_a_second_signal_hands_back_at_once(floor: ShopFloor, start_pwops: Start
     assert ended.exit_code == 0
     assert is_waiting_unspent(floor, order_id)
     assert events(ended.stderr, "handed_back")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_after_the_end_changes_nothing(floor: ShopFloor, start_pwops: Start, number: signal.Signals) -> None:
+    worker = start_pwops("run-worker", "--queue", "mail")
+    worker.wait_for_event("started")
+    worker.signal(number)
+    worker.wait_for_event("ended")
+    until = time.monotonic() + 60
+    # The interpreter takes its time to end: every moment of it is tried.
+    while worker.process.poll() is None and time.monotonic() < until:
+        worker.process.send_signal(number)
+
+    assert worker.end().exit_code == 0
 
 
 def test_told_to_stop_before_the_first_claim_it_exits_0(invoke: Call, monkeypatch: pytest.MonkeyPatch) -> None:
