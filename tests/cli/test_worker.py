@@ -4,8 +4,8 @@ import json
 import os
 import pty
 import signal
-import time
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
