@@ -54,6 +54,15 @@ def test_the_newest_come_first_and_states_narrow_the_list(invoke: Call, floor: S
     assert listed("--status", "pending") == []
 
 
+def test_the_newest_mail_comes_first_whatever_the_age_of_its_order(invoke: Call, floor: ShopFloor) -> None:
+    now = datetime.now(UTC)
+    orders = [floor.order() for _ in range(2)]
+    for number, order_id in enumerate(reversed(orders)):
+        our_mail(floor, order_id, status="sent", createdAt=now + timedelta(seconds=number))
+
+    assert [row["order"] for row in invoke("mails", "list", "-o", "json").json()["rows"]] == orders
+
+
 def test_nothing_of_the_letter_is_shown(invoke: Call, floor: ShopFloor, evaluated: str) -> None:
     uncertain(floor, evaluated)
     said = [

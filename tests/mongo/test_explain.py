@@ -220,6 +220,7 @@ ASKED: dict[str, tuple[Callable[[Crowd], object], set[str]]] = {
         lambda crowd: Listing(crowd.database).jobs(["processing"], older_than=timedelta(days=399), most=20),
         {"pwops_listing"},
     ),
+    "list_newest_mails": (lambda crowd: Listing(crowd.database).mails([], most=10), {"pwops_newest"}),
     "list_waiting_mails": (lambda crowd: Listing(crowd.database).mails(["pending"], most=10), {"pwops_listing"}),
 }
 

@@ -128,8 +128,9 @@ class Listing:
     def mails(self, statuses: Sequence[str], *, most: int) -> list[MailLine]:
         """The newest mails in these states (in any, where none is named)."""
         if not statuses:
-            # By id, which begins with the order's: the newest orders' mails.
-            with self._mails.find({}, _UNSHOWN_OF_MAIL).sort("_id", DESCENDING).limit(most) as found:
+            # Not by id, which is the order's: an old order may owe a new mail.
+            cursor = self._mails.find({}, _UNSHOWN_OF_MAIL).sort("createdAt", DESCENDING).limit(most)
+            with cursor.max_time_ms(MOST_MS) as found:
                 return [mail_line(mail) for mail in found]
         pages: list[list[MailLine]] = []
         for status in dict.fromkeys(statuses):

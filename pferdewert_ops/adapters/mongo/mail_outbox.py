@@ -30,6 +30,7 @@ from pferdewert_ops.operations.ports import (
 INDEXES = [
     *LEASED_INDEXES,
     IndexModel([("status", ASCENDING), ("createdAt", ASCENDING)], name="pwops_listing"),
+    IndexModel([("createdAt", ASCENDING)], name="pwops_newest"),
     IndexModel([("sentAt", ASCENDING)], name="pwops_sent", partialFilterExpression={"status": "sent"}),
     IndexModel([("failedAt", ASCENDING)], name="pwops_failed", partialFilterExpression={"status": "failed"}),
 ]
