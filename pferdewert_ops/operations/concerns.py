@@ -8,7 +8,7 @@ from enum import IntEnum
 from pferdewert_ops.domain.breaker import BreakerMode
 from pferdewert_ops.domain.money import MICRO
 from pferdewert_ops.domain.spending import Spend, verdict
-from pferdewert_ops.operations.overview import FindingsSeen, Overview, QueueSeen
+from pferdewert_ops.operations.overview import ALL_WAIT, UNPAID_WAIT, FindingsSeen, Overview, QueueSeen
 
 Age = Callable[[timedelta], str]
 
@@ -83,7 +83,10 @@ def _queues(seen: Overview) -> Iterator[Concern]:
         if queue.paused_by is not None:
             sentence = f"The {queue.name} queue is paused, by {queue.paused_by}; {queue.ready} wait."
             command = f"pwops queue resume {queue.name}"
-            yield Concern(severity=Severity.ATTENTION, sentence=sentence, command=command)
+            # Nobody's order is evaluated meanwhile.
+            keeps_waiting = queue.name == "evaluation" and queue.ready > 0
+            severity = Severity.DOWN if keeps_waiting else Severity.ATTENTION
+            yield Concern(severity=severity, sentence=sentence, command=command)
         if queue.stuck and seen.alive:
             sentence = f"{queue.stuck} in the {queue.name} queue were left by a lost worker and will be taken back."
             yield Concern(severity=Severity.NOTICE, sentence=sentence)
@@ -122,16 +125,25 @@ def _models(seen: Overview, age: Age) -> Iterator[Concern]:
 
 def _budget(seen: Overview) -> Iterator[Concern]:
     amounts = f"{seen.spent_micro / MICRO:.2f} of {seen.budget_micro / MICRO:.2f} EUR"
-    match verdict(seen.spent_micro, 0, seen.budget_micro):
+    match _spend(seen):
         case Spend.CLOSED:
-            sentence = f"The day's model budget is used up ({amounts}): everything waits until midnight UTC."
+            used = "used up" if seen.spent_micro >= seen.budget_micro else "used up with what may still be running"
+            sentence = f"The day's model budget is {used} ({amounts}): every order waits, until midnight UTC."
             command = "set PWOPS_DAILY_BUDGET_EUR, restart the worker"
-            yield Concern(severity=Severity.ATTENTION, sentence=sentence, command=command, runbook="RB-07")
+            yield Concern(severity=Severity.DOWN, sentence=sentence, command=command, runbook="RB-07")
         case Spend.PAID_ONLY:
             sentence = f"The day's model budget runs low ({amounts}): unpaid orders wait until midnight UTC."
             yield Concern(severity=Severity.NOTICE, sentence=sentence, runbook="RB-07")
         case Spend.OPEN:
             pass
+
+
+def _spend(seen: Overview) -> Spend:
+    """Who waits: as the worker found while its finding is open, for it knows what is set aside; else by the figures."""
+    told = {finding.detail for finding in seen.findings if finding.kind == "model_budget"}
+    if ALL_WAIT in told:
+        return Spend.CLOSED
+    return Spend.PAID_ONLY if UNPAID_WAIT in told else verdict(seen.spent_micro, 0, seen.budget_micro)
 
 
 def _late(seen: Overview, age: Age) -> Iterator[Concern]:
@@ -180,12 +192,14 @@ def _findings(seen: Overview, age: Age) -> Iterator[Concern]:
     for finding in seen.findings:
         if finding.kind in _OF_SERVICES and finding.seen_ago > _RENEWED_WITHIN:
             continue
-        if finding.kind == "model_budget" and verdict(seen.spent_micro, 0, seen.budget_micro) is not Spend.OPEN:
+        if finding.kind == "model_budget" and _spend(seen) is not Spend.OPEN:
             continue  # said already, with the amounts
         unknown = (finding.kind.replace("_", " "), "pwops jobs list", "")
         meaning, command, runbook = _ADVICE.get(finding.kind, unknown)
+        # Without the model's key or money no order at all is evaluated.
+        stops_all = finding.kind in {"auth", "spend_limit"} and "model" in finding.subjects
         yield Concern(
-            severity=Severity.ATTENTION,
+            severity=Severity.DOWN if stops_all else Severity.ATTENTION,
             sentence=f"{_subject(finding)}: {meaning} (for {age(finding.open_for)}).",
             command=command.format(id=finding.subjects[0] if finding.subjects else "ID"),
             runbook=runbook,

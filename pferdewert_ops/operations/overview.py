@@ -17,6 +17,9 @@ LOOKS_BACK = timedelta(days=7)
 # And at no more orders than these; a shop has fifty a day.
 MOST_ORDERS = 20_000
 
+# What the finding about the day's model budget says of who waits; it knows of the money set aside for what runs.
+UNPAID_WAIT, ALL_WAIT = "unpaid orders wait", "every order waits"
+
 
 class Standing(StrEnum):
     """Where an order stands, in the words of the status screen."""
@@ -107,7 +110,7 @@ class BreakerSeen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingsSeen:
     """The open findings of one kind. `open_for` is the oldest's, `seen_ago` the latest's; `subjects` are a few of them,
-    the oldest first.
+    the oldest first, and `detail` is the oldest's.
     """
 
     kind: str
@@ -115,6 +118,7 @@ class FindingsSeen:
     open_for: timedelta
     seen_ago: timedelta
     subjects: tuple[str, ...]
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

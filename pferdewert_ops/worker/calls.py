@@ -5,6 +5,7 @@ from decimal import Decimal
 from pferdewert_ops.adapters.mongo.evaluation_jobs import EvaluationQueue
 from pferdewert_ops.domain.money import MICRO
 from pferdewert_ops.domain.spending import allowance, worst_case
+from pferdewert_ops.operations.overview import ALL_WAIT, UNPAID_WAIT
 from pferdewert_ops.wiring import UNLIMITED, Shop
 from pferdewert_ops.worker.gates import Places
 
@@ -34,7 +35,7 @@ class ModelBudget:
     def changed(self, places: Places) -> None:
         """A budget that runs out is said where people look, and withdrawn when the next day begins."""
         if places.because == "budget":
-            who = "unpaid orders wait" if places.payers > 0 else "every order waits"
+            who = UNPAID_WAIT if places.payers > 0 else ALL_WAIT
             self._shop.findings.open(BUDGET_FINDING, "today", who)
         else:
             self._shop.findings.close(BUDGET_FINDING, "today")

@@ -10,6 +10,8 @@ from pferdewert_ops.domain.breaker import BreakerMode
 from pferdewert_ops.operations.advance import HUMAN_KINDS
 from pferdewert_ops.operations.concerns import Concern, Severity, concerns, needs_somebody
 from pferdewert_ops.operations.overview import (
+    ALL_WAIT,
+    UNPAID_WAIT,
     BreakerSeen,
     FindingsSeen,
     OrdersSeen,
@@ -107,9 +109,17 @@ def test_one_that_ended_in_order_is_no_concern() -> None:
 def test_a_paused_queue() -> None:
     concern = only(replace(WELL, queues=(replace(EVALUATION, paused_by="anna@ops-1", ready=3), MAIL)))
 
-    assert concern.severity is Severity.ATTENTION
+    assert concern.severity is Severity.DOWN
     assert concern.sentence == "The evaluation queue is paused, by anna@ops-1; 3 wait."
     assert concern.command == "pwops queue resume evaluation"
+
+
+@pytest.mark.parametrize(
+    "queues",
+    [(replace(EVALUATION, paused_by="anna@ops-1"), MAIL), (EVALUATION, replace(MAIL, paused_by="anna@ops-1", ready=3))],
+)
+def test_a_paused_queue_that_holds_back_no_evaluation_is_not_yet_down(queues: tuple[QueueSeen, ...]) -> None:
+    assert only(replace(WELL, queues=queues)).severity is Severity.ATTENTION
 
 
 def test_jobs_of_a_lost_worker_come_back_by_themselves() -> None:
@@ -166,7 +176,7 @@ def test_a_probe_that_is_due_decides() -> None:
 
 @pytest.mark.parametrize(
     ("spent", "severity"),
-    [(15_999_999, None), (16_000_000, Severity.NOTICE), (20_000_000, Severity.ATTENTION)],
+    [(15_999_999, None), (16_000_000, Severity.NOTICE), (20_000_000, Severity.DOWN)],
 )
 def test_the_budget(spent: int, severity: Severity | None) -> None:
     found = concerns(replace(WELL, spent_micro=spent), written)
@@ -218,6 +228,31 @@ def test_a_spent_budget_is_said_once() -> None:
 
     assert "used up (20.00 of 20.00 EUR)" in only(spent).sentence
     assert only(replace(spent, spent_micro=0)).command == "pwops queue stats"
+
+
+@pytest.mark.parametrize(
+    ("detail", "severity", "words"),
+    [
+        (ALL_WAIT, Severity.DOWN, "every order waits"),
+        (UNPAID_WAIT, Severity.NOTICE, "unpaid orders wait"),
+    ],
+)
+@pytest.mark.parametrize("spent", [0, 17_000_000])
+def test_the_worker_knows_who_waits_for_the_budget(detail: str, severity: Severity, words: str, spent: int) -> None:
+    concern = only(
+        replace(WELL, spent_micro=spent, findings=(replace(finding("model_budget"), detail=detail),)),
+    )
+
+    assert concern.severity is severity
+    assert words in concern.sentence
+
+
+@pytest.mark.parametrize("kind", ["auth", "spend_limit"])
+@pytest.mark.parametrize(("subject", "severity"), [("model", Severity.DOWN), ("mail", Severity.ATTENTION)])
+def test_a_model_that_refuses_everything_is_down(kind: str, subject: str, severity: Severity) -> None:
+    refused = replace(finding(kind), subjects=(subject,))
+
+    assert only(replace(WELL, findings=(refused,))).severity is severity
 
 
 def test_the_most_urgent_comes_first() -> None:

@@ -58,7 +58,7 @@ class MongoOverview:
 
     def findings(self, now: datetime) -> tuple[FindingsSeen, ...]:
         """The open findings by kind, the oldest kind first."""
-        fields = {"_id": 0, "kind": 1, "subject": 1, "firstSeenAt": 1, "lastSeenAt": 1}
+        fields = {"_id": 0, "kind": 1, "subject": 1, "detail": 1, "firstSeenAt": 1, "lastSeenAt": 1}
         cursor = (
             self._database[documents.FINDINGS]
             .find({"state": "open"}, fields)
@@ -108,4 +108,5 @@ def _kind(kind: str, found: list[Document], now: datetime) -> FindingsSeen:
         open_for=now - found[0]["firstSeenAt"],
         seen_ago=now - max(finding["lastSeenAt"] for finding in found),
         subjects=tuple(str(finding["subject"]) for finding in found[:SUBJECTS_SHOWN]),
+        detail=str(found[0].get("detail", "")),
     )
