@@ -60,14 +60,14 @@ FULL = Scale(
 
 QUICK = Scale(
     name="quick",
-    drain_jobs=3_000,
+    drain_jobs=5_000,
     drain_rounds=2,
     backlog=5_000,
     claims=100,
     finished_few=1_000,
     finished_many=50_000,
-    starts=25,
-    sleepers=(Sleepers(jobs=400, seconds=2.0, concurrency=200),),
+    starts=20,
+    sleepers=(Sleepers(jobs=200, seconds=2.0, concurrency=200),),
     in_flight=20,
     lease=timedelta(seconds=3),
     held=500,
