@@ -74,6 +74,7 @@ def _row(
         "oldest": None if figures.oldest_since is None else now - figures.oldest_since,
         "waiting": figures.waiting,
         "left_alone": figures.left_alone,
+        "not_taken_over": figures.not_taken_over,
         "processing": figures.processing,
         "stuck": figures.stuck,
         "slots": None if limit is None else f"{in_use} of {limit}",
@@ -133,8 +134,13 @@ def _print_rest(rows: list[dict[str, object]], summary: dict[str, object]) -> No
             note(f"Go on with: pwops queue resume {row['queue']}")
         if row["left_alone"]:
             note(
-                f"Waiting jobs of the shop's own that nobody takes over: {row['left_alone']}. Their orders are older "
-                "than the horizon (pwops retry ID takes one in) or do not exist (pwops status says so)."
+                f"Jobs of the shop's own from before the horizon, which are left alone: {row['left_alone']}. "
+                "pwops retry ID takes one in."
+            )
+        if row["not_taken_over"]:
+            note(
+                f"Jobs of the shop's own that are not taken over yet: {row['not_taken_over']}. "
+                "A running worker does that within seconds, unless their orders do not exist (pwops status says so)."
             )
 
 

@@ -125,6 +125,8 @@ def _queues(seen: Overview) -> Iterator[str]:
         notes = [f"paused by {queue.paused_by}"] if queue.paused_by else []
         if queue.left_alone:
             notes.append(f"{queue.left_alone} from before the horizon left alone")
+        if queue.not_taken_over:
+            notes.append(f"{queue.not_taken_over} not taken over yet")
         yield f"{'':{LABEL}}{name:{width}}  {figures}  {', '.join(notes)}".rstrip()
 
 

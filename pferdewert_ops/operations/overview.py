@@ -82,7 +82,8 @@ class WorkerSeen:
 class QueueSeen:
     """One queue. `ready` may be claimed now, `waiting` later; `stuck` of those that run have let their lease lapse.
 
-    `failed` are those of the last 24 hours. `left_alone` are jobs of the shop's for orders from before the horizon.
+    `failed` are those of the last 24 hours. `left_alone` are jobs of the shop's for orders from before the horizon,
+    `not_taken_over` its other ones, which the next worker takes over.
     `oldest`: how long the first one has been ready.
     """
 
@@ -94,6 +95,7 @@ class QueueSeen:
     failed: int
     uncertain: int = 0
     left_alone: int = 0
+    not_taken_over: int = 0
     oldest: timedelta | None = None
     paused_by: str | None = None
 

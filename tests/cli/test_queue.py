@@ -45,14 +45,18 @@ def test_every_state_is_counted_where_it_belongs(invoke: Call, floor: ShopFloor)
     job(status="completed", completedAt=now - 25 * hour)
     job(status="failed", failedAt=now - hour)
     job(status="failed", failedAt=now - 25 * hour)
+    with Shop(floor.settings()) as shop:
+        shop.fleet.first_horizon(timedelta(days=3))
     floor.shop_job(floor.order(age=timedelta(days=5)))
+    floor.shop_job(floor.order())
     our_mail(floor, str(ObjectId()), status="sent", sentAt=now)
     our_mail(floor, str(ObjectId()), status="uncertain", failedAt=...)
     our_mail(floor, str(ObjectId()))
 
     evaluation, mail, _ = stats(invoke)
 
-    assert (evaluation["ready"], evaluation["waiting"], evaluation["left_alone"]) == (3, 1, 1)
+    assert (evaluation["ready"], evaluation["waiting"]) == (3, 1)
+    assert (evaluation["left_alone"], evaluation["not_taken_over"]) == (1, 1)
     assert (evaluation["processing"], evaluation["stuck"]) == (2, 1)
     assert (evaluation["done_24h"], evaluation["failed_24h"]) == (1, 1)
     assert 7_200 <= evaluation["oldest"] < 7_300

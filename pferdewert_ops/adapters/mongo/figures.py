@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bson import ObjectId
 from pymongo.database import Database
 
 from pferdewert_ops.adapters.mongo import documents
@@ -12,6 +13,7 @@ from pferdewert_ops.adapters.mongo.documents import Document
 from pferdewert_ops.adapters.mongo.evaluation_jobs import ADOPT_INDEX
 from pferdewert_ops.adapters.mongo.leased import CLAIM_INDEX, LEASE_INDEX, PROMOTE_INDEX
 from pferdewert_ops.adapters.mongo.listing import LISTING_INDEX, MOST_MS
+from pferdewert_ops.adapters.mongo.settings import FleetSettings
 
 EVALUATION, MAIL = "evaluation", "mail"
 LATELY = timedelta(hours=24)
@@ -22,15 +24,16 @@ _OLDEST = datetime(1, 1, 1, tzinfo=UTC)
 class QueueFigures:
     """One queue now, and its last 24 hours.
 
-    `ready` may be claimed, `waiting` rests until its time, `left_alone` are jobs of the shop's that nobody took over
-    (orders before the horizon). `stuck` is running by its status with a lease that ran out. `oldest_since` is when the
-    longest-ready one became due. `uncertain` mails need a person.
+    `ready` may be claimed, `waiting` rests until its time, `left_alone` are jobs of the shop's for orders from before
+    the horizon, `not_taken_over` its other ones that no worker has taken over yet. `stuck` is running by its status
+    with a lease that ran out. `oldest_since` is when the longest-ready one became due. `uncertain` mails need a person.
     """
 
     queue: str
     ready: int
     waiting: int
     left_alone: int
+    not_taken_over: int
     processing: int
     stuck: int
     oldest_since: datetime | None
@@ -55,14 +58,33 @@ class Figures:
 
     def evaluation(self) -> QueueFigures:
         """The evaluation queue."""
-        left_alone = self._count(documents.JOBS, {"status": "pending", "fence": None}, ADOPT_INDEX)
+        shops = {"status": "pending", "fence": None}
+        left_alone = self._before_horizon(shops)
         return self._figures(
-            EVALUATION, documents.JOBS, left_alone=left_alone, done=("completed", "completedAt", "pwops_completed")
+            EVALUATION,
+            documents.JOBS,
+            left_alone=left_alone,
+            not_taken_over=max(self._count(documents.JOBS, shops, ADOPT_INDEX) - left_alone, 0),
+            done=("completed", "completedAt", "pwops_completed"),
+        )
+
+    def _before_horizon(self, shops: Document) -> int:
+        """Those for orders made before the horizon, whose ids tell when; none before a first worker has stored it."""
+        horizon = FleetSettings(self._database).horizon()
+        if horizon is None:
+            return 0
+        first = ObjectId.from_datetime(horizon)
+        # The shop writes the reference as an id or as its text, and a range finds values of its own kind only.
+        return sum(
+            self._count(documents.JOBS, {**shops, "bewertungId": {"$lt": bound}}, ADOPT_INDEX)
+            for bound in (first, str(first))
         )
 
     def mail(self) -> QueueFigures:
         """The mail queue."""
-        return self._figures(MAIL, documents.MAILS, left_alone=0, done=("sent", "sentAt", "pwops_sent"))
+        return self._figures(
+            MAIL, documents.MAILS, left_alone=0, not_taken_over=0, done=("sent", "sentAt", "pwops_sent")
+        )
 
     def pauses(self) -> dict[str, Pause]:
         """The paused queues."""
@@ -90,7 +112,9 @@ class Figures:
             {"state": {"$in": ["running", "stopping"]}, **seen}, maxTimeMS=MOST_MS
         )
 
-    def _figures(self, queue: str, collection: str, *, left_alone: int, done: tuple[str, str, str]) -> QueueFigures:
+    def _figures(
+        self, queue: str, collection: str, *, left_alone: int, not_taken_over: int, done: tuple[str, str, str]
+    ) -> QueueFigures:
         since = datetime.now(UTC) - LATELY
         done_status, done_field, done_index = done
         ranked, ranked_since = self._waiting(collection, {"rank": {"$gte": _OLDEST}}, CLAIM_INDEX)
@@ -106,6 +130,7 @@ class Figures:
             ready=ranked + unranked,
             waiting=self._count(collection, {**resting, "fence": {"$gte": 0}}, PROMOTE_INDEX),
             left_alone=left_alone,
+            not_taken_over=not_taken_over,
             processing=self._count(collection, held, LEASE_INDEX),
             stuck=self._count(collection, expired, LEASE_INDEX),
             oldest_since=min((at for at in (ranked_since, unranked_since) if at is not None), default=None),

@@ -96,6 +96,7 @@ def _queue(figures: QueueFigures, pause: Pause | None, now: datetime) -> QueueSe
         failed=figures.failed_lately,
         uncertain=figures.uncertain,
         left_alone=figures.left_alone,
+        not_taken_over=figures.not_taken_over,
         oldest=None if figures.oldest_since is None else max(now - figures.oldest_since, timedelta(0)),
         paused_by=None if pause is None else pause.actor or "somebody",
     )
