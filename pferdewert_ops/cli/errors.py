@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     GUARD_REFUSED = 6
     PARTIAL = 7
     DEPENDENCY_DOWN = 69
+    OUTPUT_LOST = 74
     LOCK_HELD = 75
     CREDENTIALS = 77
     CONFIG = 78

@@ -48,12 +48,16 @@ def cli() -> None:
 def main() -> NoReturn:
     """The program: run the command that the arguments name and exit."""
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stdout is None:
+        # Closed by the caller (`>&-`): something that takes nothing, so that the first word to it fails as on a full
+        # disk, and a command that says nothing there is none the worse.
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that cannot show a character gets its number instead of ending the command.
             stream.reconfigure(errors="backslashreplace")
     status = run(sys.argv[1:])
-    if status == ExitCode.PIPE_CLOSED:
+    if status in {ExitCode.PIPE_CLOSED, ExitCode.OUTPUT_LOST}:
         # The interpreter flushes stdout once more on its way out; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(status)
@@ -83,6 +87,9 @@ def run(arguments: Sequence[str]) -> int:
         # As a program that SIGPIPE ended: `pwops jobs list | head` is no error, but it is not the whole list either.
         return ExitCode.PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the process ends here
+        if isinstance(error, OSError) and _is_of_printing(error):
+            complain(f"stdout cannot be written to ({error.strerror}): what there was to print is lost.")
+            return ExitCode.OUTPUT_LOST
         _show_bug(error, debug=invocation.debug)
         return ExitCode.BUG
     return ExitCode.CLEAN
@@ -93,6 +100,15 @@ def _invoke(arguments: Sequence[str], invocation: Invocation) -> None:
         cli.main(list(arguments), prog_name="pwops")
     with cli.make_context("pwops", list(arguments), obj=invocation) as context:
         cli.invoke(context)
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Whether it was raised where something is printed: by click, by rich, or by the last flush."""
+    import traceback
+
+    printers = (f"{os.sep}click{os.sep}", f"{os.sep}rich{os.sep}")
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return last == __file__ or any(printer in last for printer in printers)
 
 
 def _show(error: click.ClickException) -> None:

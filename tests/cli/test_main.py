@@ -206,6 +206,21 @@ def test_a_reader_that_leaves_is_no_error_and_no_success() -> None:
     assert (ended.returncode, ended.stderr) == (ExitCode.PIPE_CLOSED, b"")
 
 
+@pytest.mark.parametrize("target", [">&-", "> /dev/full"])
+@pytest.mark.parametrize("arguments", ["config show", "config show -o json", "--help"])
+def test_a_stdout_that_takes_nothing_is_one_sentence(arguments: str, target: str) -> None:
+    command = ["sh", "-c", f'"$0" "$@" {arguments} {target}', *PWOPS]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == ExitCode.OUTPUT_LOST
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("pwops: stdout cannot be written to (")
+
+
+def test_who_prints_nothing_needs_no_stdout() -> None:
+    command = ["sh", "-c", '"$0" "$@" config check >&-', *PWOPS]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == ExitCode.CONFIG
+
+
 def test_a_terminal_of_few_letters_still_gets_an_answer() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PWOPS_SHOP_URL": "https://koń.pl"}
     ended = subprocess.run(
