@@ -136,7 +136,8 @@ def _model(settings: Settings, *, deep: bool) -> Iterator[Check]:
     if deep and key is not None:
         for model in filter(None, (settings.model_primary, settings.model_fallback)):
             answer = probe_model(key, base_url, model)
-            yield check_probe("model", model, answer, "PWOPS_ANTHROPIC_API_KEY or the model's name")
+            setting = "PWOPS_ANTHROPIC_API_KEY or the model's name"
+            yield check_probe("model", model, answer, setting, "PWOPS_ANTHROPIC_BASE_URL")
 
 
 def _worst_call(settings: Settings) -> int:
@@ -159,7 +160,7 @@ def _mail(settings: Settings, *, deep: bool) -> Iterator[Check]:
         return
     if by_resend and settings.resend_api_key is not None:
         answer = probe_resend(settings.resend_api_key.get_secret_value(), settings.resend_base_url)
-        yield check_probe("mail", "Resend", answer, "PWOPS_RESEND_API_KEY")
+        yield check_probe("mail", "Resend", answer, "PWOPS_RESEND_API_KEY", "PWOPS_RESEND_BASE_URL")
     if settings.mail_provider == "smtp" and settings.smtp_host is not None:
         login = None
         if settings.smtp_user is not None and settings.smtp_password is not None:
@@ -171,4 +172,5 @@ def _mail(settings: Settings, *, deep: bool) -> Iterator[Check]:
             login=login,
             sender=settings.mail_from,
         )
-        yield check_probe("mail", settings.smtp_host, answer, "PWOPS_SMTP_… or PWOPS_MAIL_FROM")
+        setting, address = "PWOPS_SMTP_… or PWOPS_MAIL_FROM", "PWOPS_SMTP_HOST, PWOPS_SMTP_PORT and PWOPS_SMTP_SECURITY"
+        yield check_probe("mail", settings.smtp_host, answer, setting, address)

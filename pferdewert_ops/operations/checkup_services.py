@@ -24,8 +24,11 @@ def check_operators(count: int) -> Check:
     return warn("operators", "Nobody of the shop is mailed about deliveries.", "Set PWOPS_OPERATORS to addresses.")
 
 
-def check_probe(name: str, service: str, probe: Probe, setting: str) -> Check:
-    """What a question to a service shows. `setting` is what to correct where it said no."""
+def check_probe(name: str, service: str, probe: Probe, setting: str, address: str) -> Check:
+    """What a question to a service shows.
+
+    `setting` is what to correct where it said no, `address` the setting that says where it is.
+    """
     match probe.outcome:
         case ProbeOutcome.ANSWERS:
             return ok(name, f"{service} answers in {probe.seconds * 1000:.0f} ms and takes our credentials.")
@@ -41,7 +44,7 @@ def check_probe(name: str, service: str, probe: Probe, setting: str) -> Check:
             return fail(
                 name,
                 f"{service} cannot be reached ({probe.code}).",
-                f"Check the network, and the address in {setting}.",
+                f"Check the network, and the address in {address}.",
             )
 
 

@@ -82,8 +82,10 @@ def test_models_that_cost_nothing_make_the_budget_useless() -> None:
     ],
 )
 def test_what_a_service_answers(outcome: ProbeOutcome, level: Level) -> None:
-    check = check_probe("mail", "Resend", Probe(outcome=outcome, code="http_403", seconds=0.25), "PWOPS_RESEND_API_KEY")
+    probe = Probe(outcome=outcome, code="http_403", seconds=0.25)
+    check = check_probe("mail", "Resend", probe, "PWOPS_RESEND_API_KEY", "PWOPS_RESEND_BASE_URL")
 
     assert check.level is level
     assert ("250 ms" in check.sentence) is (level is OK)
-    assert ("PWOPS_RESEND_API_KEY" in check.fix) is (level is FAIL)
+    assert ("PWOPS_RESEND_API_KEY" in check.fix) is (outcome is ProbeOutcome.REFUSED)
+    assert ("PWOPS_RESEND_BASE_URL" in check.fix) is (outcome is ProbeOutcome.UNREACHABLE)
