@@ -120,8 +120,11 @@ def tell_mail(shop: Shop, mail: ClaimedMail, outcome: MailOutcome) -> None:
         case Sent():
             shop.tell("mail_sent", **fields, transport=outcome.transport)
             shop.findings.close_subject(MAIL)
+            # With the result in hand nobody has to be told any more that it takes longer.
+            settled = {subject, f"{mail.order_id}:delay"} if mail.kind is MailKind.RESULT else {subject}
             for kind in ("mail_uncertain", "mail_failed"):
-                shop.findings.close(kind, subject)
+                for each in settled:
+                    shop.findings.close(kind, each)
         case Uncertain():
             shop.tell("mail_uncertain", **fields, code=outcome.code)
             shop.findings.open("mail_uncertain", subject, outcome.code)
