@@ -17,6 +17,8 @@ from pferdewert_ops.operations.ports import Clock, Findings, Order, Orders
 _TAKES_IN = frozenset({StepKind.MAKE_JOB, StepKind.MAIL, StepKind.REVIVE_JOB, StepKind.DELIVER})
 GUARD_FINDING = "intake_guard"
 BAD_INPUT = "bad_input"
+# Enough of those that were held back to look at what they have in common.
+STRANGERS_NAMED = 10
 
 
 class Scope(StrEnum):
@@ -99,7 +101,9 @@ class Survey:
         if refused_deep:
             return []
         if too_many:
-            self.findings.open(GUARD_FINDING, scope.value, f"{len(strangers)} orders paid over an hour ago")
+            few = ", ".join(strangers[:STRANGERS_NAMED]) + (", …" if len(strangers) > STRANGERS_NAMED else "")
+            told = f"{len(strangers)} orders paid over an hour ago: {few}"
+            self.findings.open(GUARD_FINDING, scope.value, told)
             return []
         self.findings.close(GUARD_FINDING, scope.value)
         return strangers
