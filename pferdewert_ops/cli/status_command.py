@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pferdewert_ops.cli.errors import Findings, translate
+from pferdewert_ops.cli.errors import ConfigProblem, Findings, translate
 from pferdewert_ops.cli.operators import open_shop
 from pferdewert_ops.cli.output import Column, age, emit_record, output_option
 
@@ -27,7 +27,8 @@ _ENDLESS = 10_000
 def status(output: str, *, watch: bool) -> None:
     """Say in one screen whether all is well, and if not, what to do next.
 
-    Exit code 0: nothing needs you. 3: something does. 69: MongoDB cannot be reached. Changes nothing.
+    Exit code 0: nothing needs you. 3: something does. 69: MongoDB cannot be reached. 78: it is no
+    replica set. Changes nothing.
     """
     if watch:
         if output == "json" or not sys.stdout.isatty():
@@ -35,9 +36,20 @@ def status(output: str, *, watch: bool) -> None:
         _watch()
         return
     with open_shop(indexed=False) as shop:
+        _check_replicated(shop)
         needs_somebody = _show(shop, output)
     if needs_somebody:
         raise Findings("")
+
+
+def _check_replicated(shop: "Shop") -> None:
+    """Raises ConfigProblem where no worker would start, so that nobody is sent to start one."""
+    from pferdewert_ops.adapters.mongo import connection
+    from pferdewert_ops.operations.checkup import check_replica_set
+
+    if not connection.is_replicated(shop.client):
+        needed = check_replica_set(is_replicated=False)
+        raise ConfigProblem(f"{needed.sentence} {needed.fix}")
 
 
 def _show(shop: "Shop", output: str) -> bool:

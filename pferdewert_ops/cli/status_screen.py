@@ -162,7 +162,9 @@ def _reach(seen: Overview) -> str:
 def _findings(seen: Overview) -> list[str]:
     if not seen.findings:
         return ["none"]
-    kinds = ", ".join(f"{one.count} × {one.kind}" for one in seen.findings)
+    kinds = ", ".join(
+        f"{one.count} × {one.kind}{' (delay mail)' if one.is_about_delay_mails else ''}" for one in seen.findings
+    )
     return [f"{sum(one.count for one in seen.findings)} open: {kinds}"]
 
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 from pferdewert_ops.domain.breaker import BreakerMode
 from pferdewert_ops.domain.money import MICRO
 from pferdewert_ops.domain.spending import Spend, verdict
-from pferdewert_ops.operations.overview import ALL_WAIT, UNPAID_WAIT, FindingsSeen, Overview, QueueSeen
+from pferdewert_ops.operations.overview import ALL_WAIT, OF_DELAY_MAIL, UNPAID_WAIT, FindingsSeen, Overview, QueueSeen
 
 Age = Callable[[timedelta], str]
 
@@ -173,7 +173,7 @@ _ADVICE = {
         "pwops retry ID, or PWOPS_INTAKE_GUARD",
         "RB-08",
     ),
-    "bad_input": ("the form holds what cannot be used", "pwops jobs show {id}", "RB-17"),
+    "bad_input": ("the form holds what cannot be used", "pwops jobs show {id}", "RB-03"),
     "auth": ("a key is refused", "pwops doctor --deep", "RB-09"),
     "spend_limit": ("Anthropic's own spend limit is reached", "pwops doctor --deep", "RB-09"),
     "model_budget": ("what is running may use up the day's model budget", "pwops queue stats", "RB-07"),
@@ -181,6 +181,19 @@ _ADVICE = {
     "order_stuck": ("the next step of the order fails each time", "pwops jobs show {id}", "RB-17"),
 }
 
+# The same of a delay mail, which is not sent again: the mail with the result ends it.
+_ADVICE_DELAY = {
+    "mail_uncertain": (
+        "nobody knows whether the mail that it takes longer went out; the result's mail settles it",
+        "pwops jobs show {id}",
+        "RB-04",
+    ),
+    "mail_failed": (
+        "the mail that it takes longer was refused; the result's mail settles it",
+        "pwops jobs show {id}",
+        "RB-05",
+    ),
+}
 
 # Findings about a service, not about an order: nobody closes them, and while it goes on they are renewed with every
 # attempt, which a job waits for half an hour at most.
@@ -195,13 +208,14 @@ def _findings(seen: Overview, age: Age) -> Iterator[Concern]:
         if finding.kind == "model_budget" and _spend(seen) is not Spend.OPEN:
             continue  # said already, with the amounts
         unknown = (finding.kind.replace("_", " "), "pwops jobs list", "")
-        meaning, command, runbook = _ADVICE.get(finding.kind, unknown)
+        advice = _ADVICE_DELAY if finding.is_about_delay_mails else _ADVICE
+        meaning, command, runbook = advice.get(finding.kind, unknown)
         # Without the model's key or money no order at all is evaluated.
         stops_all = finding.kind in {"auth", "spend_limit"} and "model" in finding.subjects
         yield Concern(
             severity=Severity.DOWN if stops_all else Severity.ATTENTION,
-            sentence=f"{_subject(finding)}: {meaning} (for {age(finding.open_for)}).",
-            command=command.format(id=finding.subjects[0] if finding.subjects else "ID"),
+            sentence=f"{_subject(finding)}: {meaning} (for {age(finding.open_for)}){_which(finding)}",
+            command=command.format(id=finding.subjects[0].removesuffix(OF_DELAY_MAIL) if finding.subjects else "ID"),
             runbook=runbook,
         )
 
@@ -210,3 +224,12 @@ def _subject(finding: FindingsSeen) -> str:
     if finding.count == 1 and finding.subjects:
         return finding.subjects[0]
     return f"{finding.count} × {finding.kind}"
+
+
+def _which(finding: FindingsSeen) -> str:
+    """The sentence's end: the orders that it is about, as far as it does not begin with them."""
+    if finding.kind == "intake_guard" and finding.detail:
+        return f": {finding.detail}"
+    if finding.count == 1 or finding.kind in _OF_SERVICES or not finding.subjects:
+        return "."
+    return f": {', '.join(finding.subjects)}{', …' if finding.count > len(finding.subjects) else ''}"

@@ -20,6 +20,9 @@ MOST_ORDERS = 20_000
 # What the finding about the day's model budget says of who waits; it knows of the money set aside for what runs.
 UNPAID_WAIT, ALL_WAIT = "unpaid orders wait", "every order waits"
 
+# How the subject of a finding ends that is about an order's delay mail.
+OF_DELAY_MAIL = ":delay"
+
 
 class Standing(StrEnum):
     """Where an order stands, in the words of the status screen."""
@@ -121,6 +124,11 @@ class FindingsSeen:
     seen_ago: timedelta
     subjects: tuple[str, ...]
     detail: str = ""
+
+    @property
+    def is_about_delay_mails(self) -> bool:
+        """The reader of the findings puts these apart, so that the first one tells of all."""
+        return bool(self.subjects) and self.subjects[0].endswith(OF_DELAY_MAIL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

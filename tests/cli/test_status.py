@@ -147,6 +147,17 @@ def test_an_unreachable_server_is_69(invoke: Call, monkeypatch: pytest.MonkeyPat
     assert "cannot be reached" in ended.stderr
 
 
+def test_a_server_without_a_replica_set_is_said_to_be_that(
+    floor: ShopFloor, invoke: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "is_replicated", lambda _: False)
+
+    ended = invoke("status")
+
+    assert (ended.exit_code, ended.stdout) == (78, "")
+    assert "without a replica set" in ended.stderr
+
+
 def test_it_imports_neither_the_models_nor_the_payments_sdk(floor: ShopFloor, surroundings: Surroundings) -> None:
     floor.drain()
     script = (
@@ -177,9 +188,30 @@ def test_the_open_findings_are_read_through_their_index(floor: ShopFloor) -> Non
         [seen] = MongoOverview(shop.database).findings(shop.clock.now())
         plan = shop.database.ops_findings.find({"state": "open"}).sort("firstSeenAt", 1).explain()
 
-    assert (seen.kind, seen.count, seen.subjects) == ("mail_failed", 20, ("order-0", "order-1", "order-2"))
+    assert (seen.kind, seen.count, seen.subjects) == ("mail_failed", 20, tuple(f"order-{n}" for n in range(5)))
     assert "pwops_open" in str(plan["queryPlanner"]["winningPlan"])
     assert "SORT'" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+def test_a_bad_form_is_counted_once_and_delay_mails_by_themselves(floor: ShopFloor) -> None:
+    with Shop(floor.settings()) as shop:
+        shop.migrate()
+        for kind, subject in [
+            ("evaluation_failed", "6561aa"),
+            ("bad_input", "6561aa"),
+            ("evaluation_failed", "6561ab"),
+            ("mail_failed", "6561ac"),
+            ("mail_failed", "6561ad:delay"),
+        ]:
+            shop.findings.open(kind, subject, "told")
+        seen = MongoOverview(shop.database).findings(shop.clock.now())
+
+    assert {(one.kind, one.subjects, one.detail) for one in seen} == {
+        ("bad_input", ("6561aa",), "told"),
+        ("evaluation_failed", ("6561ab",), "told"),
+        ("mail_failed", ("6561ac",), "told"),
+        ("mail_failed", ("6561ad:delay",), "told"),
+    }
 
 
 @pytest.mark.parametrize("more", [[], ["-o", "json"]])

@@ -209,7 +209,23 @@ def test_a_finding_names_its_order_and_the_command_that_helps() -> None:
 def test_several_of_a_kind_are_one_line() -> None:
     concern = only(replace(WELL, findings=(finding("mail_uncertain", count=4),)))
 
-    assert concern.sentence.startswith("4 × mail_uncertain: ")
+    assert concern.sentence == (
+        "4 × mail_uncertain: nobody knows whether the mail went out (for 180 s): 6561aa, 6561ab, …"
+    )
+
+
+def test_the_orders_that_were_held_back_are_named() -> None:
+    held = replace(finding("intake_guard"), subjects=("deep",), detail="11 orders paid over an hour ago: 6561aa, …")
+
+    assert only(replace(WELL, findings=(held,))).sentence.endswith(": 11 orders paid over an hour ago: 6561aa, …")
+
+
+@pytest.mark.parametrize("kind", ["mail_uncertain", "mail_failed"])
+def test_a_delay_mail_is_called_that_and_its_order_shown(kind: str) -> None:
+    concern = only(replace(WELL, findings=(replace(finding(kind), subjects=("6561aa:delay",)),)))
+
+    assert "the mail that it takes longer" in concern.sentence
+    assert concern.command == "pwops jobs show 6561aa"
 
 
 def test_a_kind_that_is_new_to_the_screen_is_shown_all_the_same() -> None:

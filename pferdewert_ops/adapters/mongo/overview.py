@@ -11,11 +11,11 @@ from pferdewert_ops.adapters.mongo.figures import Figures, Pause, QueueFigures
 from pferdewert_ops.adapters.mongo.listing import MOST_MS
 from pferdewert_ops.adapters.mongo.workers import Workers
 from pferdewert_ops.domain.breaker import BreakerMode
-from pferdewert_ops.operations.overview import BreakerSeen, FindingsSeen, QueueSeen, WorkerSeen
+from pferdewert_ops.operations.overview import OF_DELAY_MAIL, BreakerSeen, FindingsSeen, QueueSeen, WorkerSeen
 
 # With more open findings than these the screen says how bad it is all the same.
 MOST_FINDINGS = 5_000
-SUBJECTS_SHOWN = 3
+SUBJECTS_SHOWN = 5
 
 
 class MongoOverview:
@@ -57,7 +57,7 @@ class MongoOverview:
         )
 
     def findings(self, now: datetime) -> tuple[FindingsSeen, ...]:
-        """The open findings by kind, the oldest kind first."""
+        """The open findings by kind, those about delay mails apart, the oldest first."""
         fields = {"_id": 0, "kind": 1, "subject": 1, "detail": 1, "firstSeenAt": 1, "lastSeenAt": 1}
         cursor = (
             self._database[documents.FINDINGS]
@@ -66,11 +66,16 @@ class MongoOverview:
             .limit(MOST_FINDINGS)
             .max_time_ms(MOST_MS)
         )
-        kinds: dict[str, list[Document]] = {}
         with cursor:
-            for finding in cursor:
-                kinds.setdefault(finding["kind"], []).append(finding)
-        return tuple(_kind(kind, found, now) for kind, found in kinds.items())
+            found = list(cursor)
+        # The evaluation of a form that cannot be used has failed as well; the form says what to do.
+        bad_forms = {finding["subject"] for finding in found if finding["kind"] == "bad_input"}
+        kinds: dict[tuple[str, bool], list[Document]] = {}
+        for finding in found:
+            kind, subject = finding["kind"], finding["subject"]
+            if kind != "evaluation_failed" or subject not in bad_forms:
+                kinds.setdefault((kind, str(subject).endswith(OF_DELAY_MAIL)), []).append(finding)
+        return tuple(_kind(kind, some, now) for (kind, _), some in kinds.items())
 
 
 def _worker(record: Document, seen_ago: timedelta, alive_within: timedelta) -> WorkerSeen:
