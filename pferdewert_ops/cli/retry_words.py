@@ -26,7 +26,7 @@ _REFUSALS = {
         "the order does not say whether it was paid: look it up in Stripe, and if it is paid, add --paid, which stores "
         "that in your name"
     ),
-    "no_address": "it is delivered, and no mail address is on record",
+    "no_address": "it is delivered, and no usable mail address is on record",
 }
 
 # By treatment, then by why it is needed.
@@ -66,7 +66,7 @@ def intent_of(judged: "Judged", outcome: "Outcome | None") -> str:
     if not judged.order.view.taken_in:
         words += "; taken in although older than the horizon"
     if judged.order.address is None:
-        words += "; no mail address is on record, so it will be delivered and not mailed"
+        words += "; no usable mail address is on record, so it will be delivered and not mailed"
     if outcome is not None and treatment.value == "finish" and outcome.rests is not None:
         words = f"was finished: {sentence_of(outcome.rests)}"
     return words

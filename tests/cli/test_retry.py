@@ -256,7 +256,7 @@ def test_a_persons_word_overrules_no_other_word(invoke: Call, floor: ShopFloor, 
 
 def test_an_order_that_cannot_be_mailed_is_said_to_be(invoke: Call, floor: ShopFloor) -> None:
     order_id = floor.order(age=OLD, customer_email=...)
-    assert "no mail address" in invoke("retry", order_id).stdout
+    assert "no usable mail address" in invoke("retry", order_id).stdout
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------
