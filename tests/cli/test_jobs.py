@@ -12,6 +12,7 @@ from pferdewert_ops.cli import jobs_command
 from pferdewert_ops.domain.jobs import JobStatus
 from pferdewert_ops.sandbox.anthropic_rules import Fault, Rule
 from pferdewert_ops.sandbox.guardian_process import until
+from pferdewert_ops.wiring import Shop
 from tests.cli.operator_support import (
     MISSING,
     Call,
@@ -51,6 +52,19 @@ def test_the_newest_come_first_whoever_inserted_them(invoke: Call, floor: ShopFl
     job = floor.shop_job(second)
     our_job(floor, first)
     assert [row["job"] for row in listed(invoke)] == [job, first]
+
+
+def test_what_the_shops_own_job_says_of_itself_and_what_it_does_not(invoke: Call, floor: ShopFloor) -> None:
+    words = "429 Rate limit\x1b[31m for anna@example.org " + "x" * 100
+    job = floor.shop_job(floor.order())
+    floor.database.evaluation_jobs.update_one({}, {"$set": {"status": "failed", "error": words}})
+
+    (row,) = listed(invoke)
+
+    assert (row["job"], row["paid"]) == (job, None)
+    assert row["error"].startswith("429 Rate limit\\x1b[31m for [address] xxx")
+    assert len(row["error"]) == 60
+    assert " –  " in invoke("jobs", "list").stdout
 
 
 def test_states_age_and_number_narrow_the_list(invoke: Call, floor: ShopFloor) -> None:
@@ -164,6 +178,28 @@ def test_a_failed_job_names_the_next_command(invoke: Call, floor: ShopFloor) -> 
     assert "overloaded: http_529" in text
     assert f"pwops retry {order_id}" in text
     assert "failed: overloaded: http_529" in text
+
+
+def test_a_bad_form_names_the_field_to_correct(invoke: Call, floor: ShopFloor) -> None:
+    order_id = floor.order()
+    our_job(floor, order_id, error={"class": "bad_input", "code": "stockmass:missing"})
+
+    assert "correct stockmass in the order, then retry" in invoke("jobs", "show", order_id).stdout
+
+
+def test_what_holds_a_waiting_job_is_named(invoke: Call, floor: ShopFloor) -> None:
+    order_id = floor.order()
+    floor.shop_job(order_id)
+    with Shop(floor.settings()) as shop:
+        shop.migrate()
+        shop.findings.open("model_budget", "today", "every order waits")
+        budget = invoke("jobs", "show", order_id).stdout
+        shop.fleet.pause("evaluation", "anna@ops-1")
+        paused = invoke("jobs", "show", order_id).stdout
+
+    assert "model budget" in budget
+    assert "pwops queue resume evaluation" in paused
+    assert "--now" not in budget + paused
 
 
 def test_a_running_job_shows_how_far_it_is(invoke: Call, floor: ShopFloor) -> None:

@@ -18,12 +18,15 @@ from pymongo.database import Database
 from pferdewert_ops.adapters.mongo import documents
 from pferdewert_ops.adapters.mongo.documents import Document
 from pferdewert_ops.domain.letters import MailKind
+from pferdewert_ops.redaction import printable, without_personal_data
 
 # A person is waiting, and the workers use the same server.
 MOST_MS = 10_000
 _UNSHOWN = {"horseData": 0, "result.value": 0}
 # The letter holds the customer's name; only its existence matters here.
 _UNSHOWN_OF_MAIL = {"letter.html": 0, "letter.text": 0, "letter.subject": 0}
+# Enough to tell one trouble of the shop's own worker from another, and to fit a table.
+FOREIGN_ERROR_CHARACTERS = 60
 LISTING_INDEX = "pwops_listing"
 
 
@@ -38,13 +41,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLine:
-    """One job in a list. `due_at` is set while it waits for a time; `taken_over`: it is a worker's to claim."""
+    """One job in a list. `due_at` is set while it waits for a time; `taken_over`: it is a worker's to claim; until then
+    nothing is known of a payment, and `paid` is None.
+    """
 
     job_id: str
     order_id: str
     product: str | None
     status: str
-    paid: bool
+    paid: bool | None
     attempts: int
     limit: int
     error: str | None
@@ -166,7 +171,7 @@ def job_line(job: Mapping[str, Any]) -> JobLine:
         order_id=str(job.get("bewertungId", "")),
         product=_text(job.get("product")),
         status=documents.job_status(job).value,
-        paid=job.get("paid") is True,
+        paid=_flag(job.get("paid")),
         attempts=_count(job.get("attempts")),
         limit=_count(job.get("maxAttempts")),
         error=_error(job.get("error")),
@@ -236,7 +241,9 @@ def _history(stored: object) -> list[Event]:
 
 
 def _error(stored: object) -> str | None:
-    """Class and code of ours; of anything else only that there is something: it may be a sentence with anything in."""
+    """Class and code of ours; of the shop's own sentence, which may hold anything, the beginning without addresses."""
+    if isinstance(stored, str):
+        return printable(without_personal_data(stored)).strip()[:FOREIGN_ERROR_CHARACTERS] or None
     if not isinstance(stored, Mapping):
         return None if not stored else "unknown"
     words = [str(stored[name]) for name in ("class", "code") if stored.get(name)]
@@ -253,6 +260,10 @@ def _moment(value: object) -> datetime | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _count(value: object) -> int:
