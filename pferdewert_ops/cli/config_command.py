@@ -39,23 +39,32 @@ def show(output: str) -> None:
 
 
 @config.command()
-def check() -> None:
+@output_option
+def check(output: str) -> None:
     """Say whether a worker could start with this configuration: exit code 0, or 78 with what is missing.
 
     Connects to nothing; that is what `pwops doctor` is for.
     """
     from pferdewert_ops.config import ConfigError, load_settings
 
-    settings = load_settings()
     problems: list[str] = []
+    settings = None
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        problems += error.problems
     for needed in ("required_mongodb_uri", "required_anthropic_api_key"):
+        if settings is None:
+            break
         try:
             getattr(settings, needed)
         except ConfigError as error:
             problems += error.problems
+    if output == "json":
+        emit([{"problem": problem} for problem in problems], [], output, schema="config.check")
     if problems:
         raise ConfigProblem("\n".join(problems))
-    if settings.mail_provider == "none":
+    if settings is not None and settings.mail_provider == "none":
         note("No mail will be sent: set PWOPS_RESEND_API_KEY or PWOPS_SMTP_HOST.")
     note("The configuration is complete.")
 

@@ -73,6 +73,15 @@ def test_check_says_all_that_is_missing() -> None:
     assert key.startswith("pwops: No key for the model is configured")
 
 
+def test_check_as_json_is_a_row_a_problem() -> None:
+    missing = pwops("config", "check", "-o", "json")
+    assert missing.exit_code == 78
+    assert len(json.loads(missing.stdout)["rows"]) == 2
+    wrong = pwops("config", "check", "-o", "json", PWOPS_LEASE="x", **LIVE_LOOKING)
+    assert (wrong.exit_code, len(json.loads(wrong.stdout)["rows"])) == (78, 1)
+    assert json.loads(pwops("config", "check", "-o", "json", **LIVE_LOOKING).stdout)["rows"] == []
+
+
 def test_check_says_all_that_is_wrong() -> None:
     result = pwops("config", "check", PWOPS_LEASE="x", PWOPS_CONKURRENCY="1", **LIVE_LOOKING)
     assert result.exit_code == 78
