@@ -7,7 +7,7 @@ import click
 
 from pferdewert_ops.cli.operators import status_style
 from pferdewert_ops.cli.output import age, local_time
-from pferdewert_ops.cli.steps import command_of, masked, sentence_of
+from pferdewert_ops.cli.steps import command_of, held_by, masked, sentence_of
 from pferdewert_ops.redaction import printable
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ Record = dict[str, Any]
 def record_of(shop: "Shop", order: "Order | None", job: "JobDetail | None") -> Record:
     """Everything that the screen and the JSON document show. Nothing of what the customer wrote."""
     from pferdewert_ops.adapters.mongo.listing import Listing
-    from pferdewert_ops.domain.orders import next_step
 
     order_id = order.view.order_id if order is not None else job.line.order_id if job is not None else ""
     mails = Listing(shop.database).mails_of(order_id)
@@ -32,11 +31,7 @@ def record_of(shop: "Shop", order: "Order | None", job: "JobDetail | None") -> R
         "order": order_id,
         **_of_order(order),
         **_of_job(job),
-        "next": _next(
-            None if order is None else next_step(order.view, shop.clock.now(), shop.limits),
-            order_id,
-            exists=bool(order),
-        ),
+        "next": _next(shop, order, job),
         "mails": [
             {
                 "mail": mail.mail_id,
@@ -101,15 +96,25 @@ def _of_job(job: "JobDetail | None") -> Record:
     }
 
 
-def _next(step: Any, order_id: str, *, exists: bool) -> Record:
-    if not exists:
+def _next(shop: "Shop", order: "Order | None", job: "JobDetail | None") -> Record:
+    from pferdewert_ops.domain.orders import Payment, next_step
+
+    if order is None:
         return {"step": None, "why": None, "until": None, "sentence": "the order of this job is gone", "command": None}
+    view = order.view
+    step = next_step(view, shop.clock.now(), shop.limits)
+    sentence, command = sentence_of(step), command_of(step, view.order_id)
+    if step.why.value in {"queued", "paid"}:
+        sentence, command = held_by(shop, paid=view.payment is Payment.PAID) or (sentence, command)
+    if step.why.value == "evaluation_failed" and job is not None and (job.line.error or "").startswith("bad_input"):
+        field = (job.line.error or "").removeprefix("bad_input").strip(": ").partition(":")[0] or "the field"
+        sentence = f"its form cannot be evaluated: correct {field} in the order, then retry"
     return {
         "step": step.kind.value,
         "why": step.why.value,
         "until": step.until,
-        "sentence": sentence_of(step),
-        "command": command_of(step, order_id),
+        "sentence": sentence,
+        "command": command,
     }
 
 

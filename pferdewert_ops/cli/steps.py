@@ -6,6 +6,7 @@ from pferdewert_ops.cli.output import local_time
 
 if TYPE_CHECKING:
     from pferdewert_ops.domain.orders import Step
+    from pferdewert_ops.wiring import Shop
 
 # One sentence for each reason of the central rule; the words are those of its closed set.
 _SENTENCES = {
@@ -54,6 +55,26 @@ def command_of(step: "Step", order_id: str) -> str | None:
             return f"pwops retry {order_id} --now"
         case _:
             return None
+
+
+def held_by(shop: "Shop", *, paid: bool) -> tuple[str, str] | None:
+    """What keeps a waiting order from being evaluated though its turn has come, and the command; None if nothing does.
+
+    The one reason that has to end first. To move the order forward in its queue would help against none of them.
+    """
+    from pferdewert_ops.adapters.mongo.documents import FINDINGS
+    from pferdewert_ops.operations.overview import ALL_WAIT
+
+    if "evaluation" in shop.fleet.paused():
+        return "waits: the evaluation queue is paused", "pwops queue resume evaluation"
+    budget = shop.database[FINDINGS].find_one({"_id": "model_budget:today", "state": "open"})
+    if budget is not None and (not paid or budget["detail"] == ALL_WAIT):
+        return "waits for the day's model budget, until midnight UTC at most", "pwops status"
+    # The second model is for payers.
+    models = [shop.models.primary, *([shop.models.fallback] if paid and shop.models.fallback else [])]
+    if all(shop.circuits.places(f"model:{model}") <= 0 for model in models):
+        return "waits: the model fails and is not asked; its breaker tries again by itself", "pwops doctor --deep"
+    return None
 
 
 def masked(address: str | None) -> str | None:
