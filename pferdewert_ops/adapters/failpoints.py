@@ -40,7 +40,8 @@ class Armed:
         if self._action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self._action == "freeze":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # To this very thread: sent to the process, the signal is another thread's to take, and this one runs on till then.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         else:
             raise RuntimeError(f"failpoint {name}")
 
