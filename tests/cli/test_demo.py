@@ -120,7 +120,8 @@ def test_kill_9_leaves_no_process_and_no_folder(nowhere: Surroundings, tmp_path:
 def test_what_is_kept_can_be_looked_at_until_it_is_told_to_end(nowhere: Surroundings) -> None:
     with Running(nowhere, "demo", "--orders", "1", "--keep") as running:
         running.wait_for(lambda line: "Ctrl-C ends it" in line, seconds=LIMIT)
-        uri = next(line for line in running.text("stdout").splitlines() if "PWOPS_MONGODB_URI" in line)
+        # The two streams are read by two threads: what was written first may be read last.
+        uri = running.wait_for(lambda line: "PWOPS_MONGODB_URI" in line, "stdout", LIMIT)
         port = int(uri.partition("127.0.0.1:")[2].partition("/")[0])
         socket.create_connection(("127.0.0.1", port)).close()
         running.signal(signal.SIGINT)
