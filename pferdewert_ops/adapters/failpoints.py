@@ -40,7 +40,7 @@ class Armed:
         if self._action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self._action == "freeze":
-            # To this very thread: one that is sent to the process another thread may take, while this one runs on.
+            # To this very thread. Sent to the process, another thread may take it, and this one runs on till then.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         else:
             raise RuntimeError(f"failpoint {name}")
