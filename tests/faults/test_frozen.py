@@ -31,9 +31,19 @@ def frozen_at(floor: ShopFloor, nursery: Nursery, place: str, **changes: Any) ->
     return worker
 
 
-def end_leases(floor: ShopFloor) -> None:
-    for name in ("evaluation_jobs", "mail_outbox"):
-        floor.database[name].update_many({"status": "processing"}, [{"$set": {"leaseUntil": "$$NOW"}}])
+def take_over(floor: ShopFloor, order_id: str, **changes: Any) -> None:
+    """Its leases run out, and another worker brings the order to its end.
+
+    A renewal that the sleeper had just sent may reach a busy server after that: then they run out once more.
+    """
+
+    def taken_over() -> bool:
+        for name in ("evaluation_jobs", "mail_outbox"):
+            floor.database[name].update_many({"status": "processing"}, [{"$set": {"leaseUntil": "$$NOW"}}])
+        floor.drain(**changes)
+        return (floor.mail_record(order_id) or {}).get("status") in {"sent", "uncertain"}
+
+    assert until(taken_over, LIMIT)
 
 
 def wake_and_end(worker: ChildWorker) -> None:
@@ -47,8 +57,7 @@ def wake_and_end(worker: ChildWorker) -> None:
 def test_a_worker_that_wakes_after_its_lease_writes_nothing(floor: ShopFloor, nursery: Nursery, place: str) -> None:
     order_id = marked_order(floor)
     sleeper = frozen_at(floor, nursery, place, lease=timedelta(minutes=10))
-    end_leases(floor)
-    floor.drain()
+    take_over(floor, order_id)
     check_delivered(floor, order_id)
     check_mailed_once(floor, order_id)
     before = snapshot(floor)
@@ -65,8 +74,7 @@ def test_by_smtp_the_one_that_wakes_sends_no_second_mail(floor: ShopFloor, nurse
     order_id = marked_order(floor)
     settings = smtp(floor)
     sleeper = frozen_at(floor, nursery, place, lease=timedelta(minutes=10), **settings)
-    end_leases(floor)
-    floor.drain(**settings)
+    take_over(floor, order_id, **settings)
     before = snapshot(floor)
 
     wake_and_end(sleeper)
