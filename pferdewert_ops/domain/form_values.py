@@ -61,7 +61,7 @@ def one_line(value: str, longest: int) -> str | None:
     if len(text) <= longest:
         return text
     cut = text[: longest - 2]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[longest // 2 :] else cut) + " …"
+    return (cut.rsplit(" ", 1)[0] if " " in cut[longest // 2 :] else cut.rstrip()) + " …"
 
 
 def age_in_years(value: object) -> Decimal | Unusable:

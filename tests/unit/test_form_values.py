@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pferdewert_ops.domain.form_values import Unusable, age_in_years, height_in_centimetres, one_line
@@ -145,6 +145,7 @@ def test_an_unusable_alter_is_named(stored: object, code: Unusable) -> None:
     assert age_in_years(stored) is code
 
 
+@example(text="0 000", longest=4)
 @given(text=st.text(alphabet=st.characters(codec=None)), longest=st.integers(min_value=3, max_value=50))
 def test_one_line_keeps_its_cap_and_is_settled(text: str, longest: int) -> None:
     line = one_line(text, longest)
